@@ -1,0 +1,114 @@
+"""What an engine is to the rest of the server. Nothing here imports torch."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Stage = Literal["loading", "preparing", "denoising", "decoding"]
+Images = NDArray[np.uint8]
+
+
+class EngineSettings(BaseModel):
+    """Base of an engine's settings; its JSON Schema (defaults, ranges, titles) is what user interfaces draw."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+@dataclass(frozen=True)
+class ConditionTrack:
+    """A per-frame input that an engine asks for, for example DensePose part maps."""
+
+    name: str
+    title: str
+    description: str
+    encoding: Literal["densepose-labels"]
+    """densepose-labels: indexed PNG, one label 0..24 per pixel, palette = the DensePose viridis table."""
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """A named set of weights that an engine can load, for example the published one or the demo one."""
+
+    id: str
+    title: str
+    demo: bool
+    size_multiple: int
+    default_size: tuple[int, int]
+    """Width, height in pixels."""
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine needs and offers, known without loading it."""
+
+    id: str
+    title: str
+    tracks: tuple[ConditionTrack, ...]
+    settings: type[EngineSettings]
+    weight_sets: tuple[WeightSet, ...]
+    implementation: str
+    """`module:function` of `load(folder, device, dtype, low_memory) -> Engine`; imported in the worker only."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a run. Steps count denoising steps; frames count decoded frames."""
+
+    stage: Stage
+    step: int = 0
+    steps: int = 0
+    frames_done: int = 0
+    frames: int = 0
+    preview: Images | None = field(default=None, compare=False)
+    """A small RGB picture (H, W, 3), now and then, or None."""
+
+
+Report = Callable[[Progress], None]
+"""Called after every step; raises `inference_server.errors.Cancelled` to end the run."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """An earlier result of the same task that a run may start from: only `changed` frames are computed."""
+
+    trajectory: Path
+    changed: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One animation: a picture, condition tracks and settings.
+
+    reference: uint8 (H, W, 3), RGB, already H x W of the output.
+    tracks: name -> uint8 (F, H, W) labels; all tracks have the same F, H, W.
+    settings: an instance of the engine's settings class.
+    trajectory: folder where latents of every step are kept; a run that finds its own there goes on from it.
+    """
+
+    reference: Images
+    tracks: Mapping[str, Images]
+    settings: EngineSettings
+    trajectory: Path | None = None
+    base: Base | None = None
+
+
+class Engine(Protocol):
+    """A loaded engine. Owned by one worker process; not thread-safe."""
+
+    info: EngineInfo
+
+    def animate(self, task: Task, report: Report) -> Iterator[tuple[int, Images]]:
+        """Yield (frame index, uint8 (H, W, 3) RGB) as frames are decoded; only computed ones if `task.base` is given.
+
+        Raises UserError for a task it can't do, Cancelled if `report` does, MemoryError when the device is full.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Versions, device, dtype and weight hashes, for the recipe."""
+        ...
