@@ -1,0 +1,1 @@
+"""Pictures, videos and part maps, in and out. Bad files are refused, before decoding where possible."""
