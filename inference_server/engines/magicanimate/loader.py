@@ -1,0 +1,169 @@
+"""The published checkpoint tree -> the seven parts of the pipeline.
+
+    FOLDER/MagicAnimate/{appearance_encoder,densepose_controlnet}/{config.json,diffusion_pytorch_model.*}
+    FOLDER/MagicAnimate/temporal_attention/temporal_attention.{ckpt,safetensors}
+    FOLDER/stable-diffusion-v1-5/{unet,text_encoder,tokenizer}
+    FOLDER/sd-vae-ft-mse
+
+All headers are checked before the first tensor is read.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from inference_server.errors import UserError
+from inference_server.models.layouts import (
+    Shapes,
+    build_empty,
+    compare,
+    rename_temporal,
+    rename_text_encoder,
+    rename_vae,
+    shapes_of,
+)
+from inference_server.models.spec import MAGICANIMATE
+from inference_server.models.unet import AppearanceEncoder, PoseControlNet, UNet3D, network_arguments
+from inference_server.weights.checkpoint import GET_AGAIN, read_shapes, read_tensors
+
+DIFFUSERS_NAMES = tuple(
+    f"diffusion_pytorch_model{end}" for end in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
+)
+TEXT_NAMES = ("model.safetensors", "model.fp16.safetensors", "pytorch_model.bin", "pytorch_model.fp16.bin")
+TEMPORAL_NAMES = ("temporal_attention.safetensors", "temporal_attention.ckpt")
+
+
+@dataclass
+class Networks:
+    """The loaded parts, all in one dtype, in eval mode, on the CPU until the engine places them."""
+
+    unet: UNet3D
+    appearance: AppearanceEncoder
+    controlnet: PoseControlNet
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    files: tuple[Path, ...]
+    """Every weight file that was read, for the recipe."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file on disk, checked against the entries that a network expects of it."""
+
+    path: Path
+    expected: Shapes
+    rename: Callable[[Mapping[str, Any]], dict[str, Any]]
+
+    def check(self) -> None:
+        """Compare the header. Raises UserError `weights-mismatch` with the file, the first keys and shapes."""
+        mismatch = compare(self.expected, self.rename(read_shapes(self.path)))
+        if mismatch:
+            raise UserError(
+                f"{self.path} does not fit its config.json: {mismatch}", fix=GET_AGAIN, code="weights-mismatch"
+            )
+
+    def read(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        tensors = self.rename(read_tensors(self.path))
+        return {key: tensors[key].to(dtype) for key in self.expected}
+
+
+def find_file(folder: Path, names: tuple[str, ...]) -> Path:
+    """The first of `names` that is there. Raises UserError `weights-missing` naming the folder and the names."""
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(
+        f"{folder} has no {names[0]}" + (f" (nor {', '.join(names[1:])})" if names[1:] else ""),
+        fix="Fetch the weights: python -m inference_server weights pull, or name the folder that holds them.",
+        code="weights-missing",
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a part. Raises UserError naming the file."""
+    path = find_file(folder, ("config.json",))
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is not readable ({error})", fix=GET_AGAIN, code="weights-unreadable") from error
+    return dict(config)
+
+
+def build_text_encoder(config: Mapping[str, Any]) -> CLIPTextModel:
+    known = {key: value for key, value in config.items() if key not in ("architectures", "_name_or_path", "model_type")}
+    return CLIPTextModel(CLIPTextConfig(**known))
+
+
+def build_vae(config: Mapping[str, Any]) -> AutoencoderKL:
+    return AutoencoderKL(**network_arguments(AutoencoderKL, config))
+
+
+def same(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(entries)
+
+
+def load_networks(folder: Path, dtype: torch.dtype) -> Networks:
+    """Load the tree in `folder`. Raises UserError for a missing, unreadable or unfitting file, before loading any."""
+    if not folder.is_dir():
+        raise UserError(f"There is no weights folder {folder}", fix="Name an existing folder.", code="weights-missing")
+    own, base = folder / "MagicAnimate", folder / "stable-diffusion-v1-5"
+    places = {
+        "unet": (base / "unet", lambda config: UNet3D(MAGICANIMATE, config), DIFFUSERS_NAMES, same),
+        "appearance": (
+            own / "appearance_encoder",
+            lambda config: AppearanceEncoder(MAGICANIMATE, config),
+            DIFFUSERS_NAMES,
+            same,
+        ),
+        "controlnet": (own / "densepose_controlnet", PoseControlNet, DIFFUSERS_NAMES, same),
+        "vae": (folder / "sd-vae-ft-mse", build_vae, DIFFUSERS_NAMES, rename_vae),
+        "text_encoder": (base / "text_encoder", build_text_encoder, TEXT_NAMES, rename_text_encoder),
+    }
+    networks: dict[str, nn.Module] = {}
+    files: dict[str, list[WeightFile]] = {}
+    for name, (place, build, file_names, rename) in places.items():
+        networks[name] = build_empty(build, read_config(place))
+        expected = shapes_of(networks[name])
+        motion = {key: shape for key, shape in expected.items() if "motion_modules" in key}
+        plain = {key: shape for key, shape in expected.items() if key not in motion}
+        files[name] = [WeightFile(find_file(place, file_names), plain, rename)]
+        if motion:
+            temporal = find_file(own / "temporal_attention", TEMPORAL_NAMES)
+            files[name].append(WeightFile(temporal, motion, rename_temporal))
+    tokenizer = load_tokenizer(base / "tokenizer")
+    for parts in files.values():
+        for part in parts:
+            part.check()
+    for name, network in networks.items():
+        tensors = {key: tensor for part in files[name] for key, tensor in part.read(dtype).items()}
+        network.load_state_dict(tensors, assign=True)
+        network.eval().requires_grad_(False)
+    restore_position_ids(networks["text_encoder"])
+    read = tuple(part.path for parts in files.values() for part in parts)
+    return Networks(**networks, tokenizer=tokenizer, files=read)  # type: ignore[arg-type]
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    find_file(folder, ("vocab.json",))
+    find_file(folder, ("merges.txt",))
+    try:
+        return CLIPTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{folder} is not a tokenizer ({reason})", fix=GET_AGAIN, code="weights-unreadable") from error
+
+
+def restore_position_ids(text_encoder: nn.Module) -> None:
+    """position_ids is a constant outside the state dict, so a network built on the meta device lacks its values."""
+    for module in text_encoder.modules():
+        if "position_ids" in module._buffers:
+            count = module._buffers["position_ids"].shape[-1]
+            module.register_buffer("position_ids", torch.arange(count).unsqueeze(0), persistent=False)
