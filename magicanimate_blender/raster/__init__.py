@@ -1,0 +1,1 @@
+"""Label pictures: camera projection, z-buffer and PNG. Pure numpy, safe in any thread."""
