@@ -1,0 +1,136 @@
+"""What is kept of a job on disk: one folder per job, with job.json, the inputs and the frames."""
+
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..client import FileProblem, write_atomic
+from .spec import JobSpec
+from .states import State
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """Where the files of a job lie. Frames count from 0; file names from 1, as Blender's image sequences do."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        return self.path / "job.json"
+
+    @property
+    def frames(self) -> Path:
+        return self.path / "frames"
+
+    @property
+    def maps(self) -> Path:
+        return self.path / "maps"
+
+    @property
+    def reference(self) -> Path:
+        """PNG or JPEG, as given: Blender and the server both go by content, not by name."""
+        return self.path / "reference.png"
+
+    @property
+    def video(self) -> Path:
+        return self.path / "video.mp4"
+
+    @property
+    def preview(self) -> Path:
+        return self.path / "preview.png"
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.json"
+
+    def frame(self, frame: int) -> Path:
+        return self.frames / f"{frame + 1:06d}.png"
+
+    def map(self, frame: int) -> Path:
+        return self.maps / f"{frame + 1:06d}.png"
+
+    def fetched(self, count: int) -> set[int]:
+        """Which of `count` frames are there."""
+        return _numbered(self.frames, count)
+
+    def drawn(self, count: int) -> set[int]:
+        """Which of `count` part maps are there."""
+        return _numbered(self.maps, count)
+
+
+@dataclass(frozen=True)
+class Record:
+    """job.json. Times in seconds (created: since the epoch; seconds: the server's computing time).
+
+    maps: sha256 of the label image of each frame, empty until all are drawn.
+    computed_frames: how many frames were computed, the others being the base's.
+    """
+
+    id: str
+    spec: JobSpec
+    state: State
+    created: float
+    maps: tuple[str, ...] = ()
+    submitted: bool = False
+    seconds: float | None = None
+    computed_frames: int | None = None
+    demo_weights: bool = False
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def seed(self) -> int | None:
+        seed = self.spec.settings.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    def save(self, folder: ResultFolder) -> None:
+        """Raises FileProblem."""
+        value = {**asdict(self), "format": FORMAT, "spec": self.spec.to_json(), "state": self.state.value}
+        write_atomic(folder.record, json.dumps(value, indent=1).encode())
+
+    @classmethod
+    def load(cls, folder: ResultFolder) -> Self:
+        """Raises FileProblem if job.json is missing or not ours."""
+        try:
+            return cls._from_json(json.loads(folder.record.read_bytes()))
+        except OSError as error:
+            raise FileProblem(
+                f"There is no result in {folder.path}", fix="Animate again.", code="result-missing"
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileProblem(
+                f"{folder.record} is damaged", fix="Delete this result and animate again.", code="result-damaged"
+            ) from error
+
+    @classmethod
+    def _from_json(cls, value: Mapping[str, Any]) -> Self:
+        if value["format"] != FORMAT:
+            raise ValueError(f"format {value['format']}")
+        created = float(value["created"])
+        if not math.isfinite(created):
+            raise ValueError("created")
+        return cls(
+            id=str(uuid.UUID(value["id"])),
+            spec=JobSpec.from_json(value["spec"]),
+            state=State(value["state"]),
+            created=created,
+            maps=tuple(str(digest) for digest in value["maps"]),
+            submitted=bool(value["submitted"]),
+            seconds=value["seconds"],
+            computed_frames=value["computed_frames"],
+            demo_weights=bool(value["demo_weights"]),
+            notes=tuple(str(note) for note in value["notes"]),
+            problem=str(value["problem"]),
+        )
+
+
+def _numbered(folder: Path, count: int) -> set[int]:
+    names = {path.name for path in folder.glob("*.png")} if folder.is_dir() else set()
+    return {n for n in range(count) if f"{n + 1:06d}.png" in names}
