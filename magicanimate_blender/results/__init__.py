@@ -1,0 +1,35 @@
+"""Finished animations in Blender: a plane, an image sequence, compositor nodes, a sequencer strip.
+
+    clip = Clip(id="6f1c...", name="Walk", frames=Path(".../frames"), count=48, size=(512, 512), fps=24.0, start=1)
+    add_plane(scene, clip)                    # fills the camera's view
+    add_to_compositor(scene, clip)
+    add_strip(scene, clip)
+    refresh(newer_clip, replaces=clip.id)     # every use of `clip` now shows `newer_clip`
+    remove(clip.id)                           # and nothing is left of it
+
+Frames are the PNG files 000000.png, 000001.png ... as the server delivers them. Colours come out as delivered under
+the view transforms that Blender can invert (see `colours`).
+"""
+
+from .clip import Clip
+from .compositor import add_to_compositor
+from .matte import write_mattes
+from .placement import Placement
+from .plane import add_plane
+from .refresh import Uses, refresh, remove, uses_of
+from .sequence import load_sequence
+from .sequencer import add_strip
+
+__all__ = [
+    "Clip",
+    "Placement",
+    "Uses",
+    "add_plane",
+    "add_strip",
+    "add_to_compositor",
+    "load_sequence",
+    "refresh",
+    "remove",
+    "uses_of",
+    "write_mattes",
+]
