@@ -2,11 +2,11 @@
 
 A view transform such as AgX (Blender's default) is made for light, not for finished pictures: it would dull them. So
 the pictures are read through the inverse of the scene's view, and the view brings them back. Measured by rendering
-8-bit colour charts with Cycles on 4.2 and 5.0: Standard, Raw and ACES 2.0 give every colour back exactly. AgX and Filmic
-give back every grey, and colours of ordinary saturation exactly (AgX on 4.2: within 8 levels of 255, 0.4 on average); they
-cannot show colours near the corners of the RGB cube at all, where a pure red comes out up to 72 levels off. Khronos PBR
-Neutral cannot show the lightest colours (up to 23 levels off). A look (such as AgX - Punchy) is the user's wish and is
-not undone; exposure is.
+8-bit colour charts with Cycles on 4.2 and 5.0: Standard, Raw and ACES 2.0 give every colour back exactly. AgX and
+Filmic give back every grey, and colours of ordinary saturation exactly (AgX on 4.2: within 8 levels of 255, 0.4 on
+average); they cannot show colours near the corners of the RGB cube at all, where a pure red comes out up to 72 levels
+off. Khronos PBR Neutral cannot show the lightest colours (up to 23 levels off). A look (such as AgX - Punchy) is the
+user's wish and is not undone; exposure is.
 """
 
 import bpy
