@@ -1,0 +1,122 @@
+"""Second and third stage: the denoiser, first on pairs of single pictures, then on clips with motion modules."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from inference_server.media.labels import PALETTE
+from inference_server.training.diffusion import scheduler, stratified_timesteps, timestep_weight
+from inference_server.training.networks import Denoiser
+from inference_server.training.pool import ClipPool
+from inference_server.training.reading import reading_loss, recorded_queries
+from inference_server.training.vae_stage import permute_colours, to_tensor
+
+DROPPED_REFERENCES = 0.13  # share of clips that learn to do without, for classifier-free guidance
+FRONT_REFERENCES = 0.5  # share of references that are front views; the others are any frame of the clip
+PERSON_WEIGHT = 2.0  # of a latent cell full of person, against one of wall
+READING_WEIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class DenoiserBatch:
+    """Clips without a reference first. pictures (C, F, 3, S, S), references (C, 3, S, S) in -1..1; part labels likewise."""
+
+    pictures: Tensor
+    parts: Tensor
+    references: Tensor
+    reference_parts: Tensor
+    dropped: int
+    seed: int
+
+
+def batches(
+    pool: ClipPool, start: int, *, clips: int, frames: int | None, stream: int, ready: int
+) -> Iterator[DenoiserBatch]:
+    """Endless batches; number n is the same in every run. `frames`: that many frames anywhere in each clip; None:
+    8 to 16 consecutive ones, as many for all clips of a batch."""
+    number = start
+    while True:
+        rng = np.random.default_rng([stream, number])
+        length = frames or int(rng.integers(8, 17))
+        rows = []
+        for _ in range(clips):
+            clip = pool[int(rng.integers(ready))]
+            total = len(clip.frames)
+            if frames:
+                chosen = rng.choice(total, length, replace=False)
+            else:
+                chosen = np.arange(length) + rng.integers(total - length + 1)
+            pictures, parts = clip.frames, clip.parts
+            front = rng.uniform() < FRONT_REFERENCES
+            shown, labels = (clip.references, clip.reference_parts) if front else (pictures, parts)
+            k = int(rng.integers(len(shown)))
+            both = permute_colours(np.concatenate([pictures[chosen], shown[k : k + 1]]), rng)
+            rows.append((both[:-1], parts[chosen], both[-1], labels[k]))
+        pictures, parts, references, reference_parts = (np.stack(column) for column in zip(*rows, strict=True))
+        yield DenoiserBatch(
+            pictures=to_tensor(pictures.reshape(-1, *pictures.shape[2:])).unflatten(0, (clips, length)),
+            parts=torch.from_numpy(parts),
+            references=to_tensor(references),
+            reference_parts=torch.from_numpy(reference_parts),
+            dropped=int((rng.uniform(size=clips) < DROPPED_REFERENCES).sum()),
+            seed=int(rng.integers(2**62)),
+        )
+        number += 1
+
+
+def hints_of(parts: Tensor) -> Tensor:
+    """Labels (N, S, S) -> the ControlNet's condition (N, 3, S, S), DensePose colours in 0..1."""
+    palette = torch.from_numpy(PALETTE).to(parts.device).float() / 255
+    return palette[parts.long()].permute(0, 3, 1, 2)
+
+
+class DenoiserLoss:
+    """Noise prediction error in the latents of a frozen autoencoder, and where the reference is read."""
+
+    def __init__(self, denoiser: Denoiser, vae: AutoencoderKL, precision: torch.dtype, *, coupled: bool) -> None:
+        """`coupled`: see Denoiser.forward; off for the image stage, on for the motion stage."""
+        self.denoiser = denoiser
+        self.vae = vae
+        self.precision = precision
+        self.coupled = coupled
+        self.device = next(denoiser.parameters()).device
+        self.alphas_cumprod = scheduler().alphas_cumprod.to(self.device)
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        return self.vae.encode(pictures.to(self.device)).latent_dist.mean.float() * self.vae.config.scaling_factor
+
+    def __call__(self, batch: DenoiserBatch) -> dict[str, Tensor]:
+        clips, frames = batch.parts.shape[:2]
+        generator = torch.Generator().manual_seed(batch.seed)
+        timesteps = stratified_timesteps(clips, generator).to(self.device)
+        parts, reference_parts = batch.parts.to(self.device), batch.reference_parts[batch.dropped :].to(self.device)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            latents = self.encode(batch.pictures.flatten(0, 1))
+            references = self.encode(batch.references[batch.dropped :]) if batch.dropped < clips else latents[:0]
+            noise = torch.randn(latents.shape, generator=generator).to(self.device)
+            alpha = self.alphas_cumprod[timesteps].repeat_interleave(frames)[:, None, None, None]
+            noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+            with recorded_queries(self.denoiser.unet) as queries:
+                predicted, bank = self.denoiser(
+                    noisy, timesteps, hints_of(parts.flatten(0, 1)), references, frames=frames, coupled=self.coupled
+                )
+            error = (predicted.float() - noise).square().mean(1)  # clips * frames, h, w
+            terms = {"noise": error.mean()}
+            total = (self.cell_weight(parts, error) * error).mean((1, 2)).unflatten(0, (clips, frames)).mean(1)
+            terms["loss"] = (timestep_weight(self.alphas_cumprod, timesteps) * total).mean()
+            if len(references):
+                terms["reading"] = reading_loss(
+                    self.denoiser.unet, queries, bank, parts[batch.dropped :], reference_parts
+                )
+                terms["loss"] = terms["loss"] + READING_WEIGHT * terms["reading"]
+        return terms
+
+    def cell_weight(self, parts: Tensor, like: Tensor) -> Tensor:
+        person = (parts.flatten(0, 1) > 0).float()[:, None]
+        weight = 1 + (PERSON_WEIGHT - 1) * torch.nn.functional.adaptive_avg_pool2d(person, like.shape[-1])[:, 0]
+        return weight / weight.mean((1, 2), keepdim=True)
