@@ -7,7 +7,7 @@
     refresh(newer_clip, replaces=clip.id)     # every use of `clip` now shows `newer_clip`
     remove(clip.id)                           # and nothing is left of it
 
-Frames are the PNG files 000000.png, 000001.png ... as the server delivers them. Colours come out as delivered under
+Frames are numbered PNG files, 000001.png, 000002.png ... in one folder. Colours come out as delivered under
 the view transforms that Blender can invert (see `colours`).
 """
 

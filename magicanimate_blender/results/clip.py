@@ -12,11 +12,11 @@ MATTE = "magicanimate_matte"
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames `000000.png`, `000001.png` ... and how they lie in time and space.
+    """Pictures `000001.png`, `000002.png` ... and how they lie in time and space.
 
     frames: folder of the pictures. mattes: folder of equally named greyscale silhouettes, or None.
     count: number of frames. size: width, height in pixels. fps: frames per second.
-    start: scene frame on which the first frame lies.
+    start: scene frame on which the first frame lies. first_file: number in the name of the first picture.
     """
 
     id: str
@@ -27,6 +27,11 @@ class Clip:
     fps: float
     start: int = 1
     mattes: Path | None = None
+    first_file: int = 1
+
+    def file(self, frame: int) -> str:
+        """Name of the picture of a frame, which counts from 0."""
+        return f"{frame + self.first_file:06d}.png"
 
     def step(self, scene: bpy.types.Scene) -> float:
         """How many scene frames one frame of the clip lasts."""

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,12 @@ def silhouette(labels: NDArray[np.uint8], *, grow: int, soften: int) -> NDArray[
     return np.asarray(np.rint(cover * 255), dtype=np.uint8)
 
 
-def write_mattes(labels: Sequence[NDArray[np.uint8]], folder: Path, *, grow: int = 2, soften: int = 2) -> None:
-    """Write `000000.png` ... into `folder` (made if missing), one greyscale PNG per label image."""
+def write_mattes(
+    labels: Iterable[NDArray[np.uint8]], folder: Path, *, grow: int = 2, soften: int = 2, first_file: int = 1
+) -> None:
+    """Write `000001.png` ... into `folder` (made if missing), one greyscale PNG per label image."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, image in enumerate(labels):
+    for number, image in enumerate(labels, first_file):
         path = folder / f"{number:06d}.png"
         path.write_bytes(_grey_png(silhouette(image, grow=grow, soften=soften)))
 

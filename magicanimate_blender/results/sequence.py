@@ -33,7 +33,7 @@ def point_at(image: bpy.types.Image, clip: Clip) -> None:
     """Make an image of an earlier clip show this one, wherever it is used."""
     folder = clip.mattes if MATTE in image else clip.frames
     if folder is not None:
-        image.filepath = stored_path(folder / "000000.png")
+        image.filepath = stored_path(folder / clip.file(0))
     tag(image, clip)
     image.reload()
 
@@ -51,9 +51,9 @@ def _of(clip: Clip, *, matte: bool) -> bpy.types.Image | None:
 
 
 def _load(clip: Clip, folder: Path, name: str) -> bpy.types.Image:
-    image = bpy.data.images.load(str(folder / "000000.png"))
+    image = bpy.data.images.load(str(folder / clip.file(0)))
     image.name = name
     image.source = "SEQUENCE"
-    image.filepath = stored_path(folder / "000000.png")
+    image.filepath = stored_path(folder / clip.file(0))
     image[TAG] = clip.id
     return image

@@ -14,7 +14,7 @@ def add_strip(scene: bpy.types.Scene, clip: Clip) -> bpy.types.bpy_struct:
     end = clip.start + clip.length(scene)
     taken = {s.channel for s in strips if s.frame_final_start < end and s.frame_final_end > clip.start}
     channel = next(c for c in range(1, len(taken) + 2) if c not in taken)
-    first = stored_path(clip.frames / "000000.png")
+    first = stored_path(clip.frames / clip.file(0))
     strip = strips.new_image(clip.name, first, channel, clip.start, fit_method="FIT")
     tag(strip, clip)
     fill(strip, clip, scene)
@@ -27,7 +27,7 @@ def strips_of(clip_id: str) -> list[tuple[bpy.types.Scene, bpy.types.bpy_struct]
 
 def fill(strip: bpy.types.bpy_struct, clip: Clip, scene: bpy.types.Scene) -> None:
     """List the file of every scene frame: so a clip of another rate plays in its own time, without an effect strip."""
-    files = [f"{clip.frame_at(scene, clip.start + n):06d}.png" for n in range(clip.length(scene))]
+    files = [clip.file(clip.frame_at(scene, clip.start + n)) for n in range(clip.length(scene))]
     strip.directory = stored_path(clip.frames)
     while len(strip.elements) > len(files):
         strip.elements.pop(len(strip.elements) - 1)

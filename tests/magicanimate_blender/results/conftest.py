@@ -35,20 +35,28 @@ def frame_colour(frame: int) -> tuple[int, int, int]:
 def make_clip(tmp_path: Path) -> Callable[..., Clip]:
     """make_clip("id", count=6, fps=24, start=10, mattes=True): frames of one colour each, their left half a figure."""
 
-    def make(clip_id: str = "one", *, count: int = 6, fps: float = 24, start: int = 10, **options: object) -> Clip:
+    def make(
+        clip_id: str = "one",
+        *,
+        count: int = 6,
+        fps: float = 24,
+        start: int = 10,
+        first_file: int = 1,
+        **options: object,
+    ) -> Clip:
         size = options.get("size", (SIZE, SIZE))
         folder = tmp_path / clip_id / "frames"
         folder.mkdir(parents=True)
         for frame in range(count):
             colour = options.get("colour") or frame_colour(frame)
-            write_png(folder / f"{frame:06d}.png", np.full((size[1], size[0], 3), colour, np.uint8))
+            write_png(folder / f"{frame + first_file:06d}.png", np.full((size[1], size[0], 3), colour, np.uint8))
         mattes = None
         if options.get("mattes"):
             mattes = tmp_path / clip_id / "mattes"
             label = np.zeros((size[1], size[0]), np.uint8)
             label[:, : size[0] // 2] = 2
-            write_mattes([label] * count, mattes, grow=0, soften=0)
-        return Clip(clip_id, f"Clip {clip_id}", folder, count, size, fps, start, mattes)
+            write_mattes([label] * count, mattes, grow=0, soften=0, first_file=first_file)
+        return Clip(clip_id, f"Clip {clip_id}", folder, count, size, fps, start, mattes, first_file)
 
     return make
 

@@ -12,8 +12,9 @@ def colour(frame):
     return (20 + 20 * frame, 90, 160)
 
 
-def test_every_frame_shows_in_its_time_and_first_and_last_are_held(scene, make_clip, render):
-    add_plane(scene, make_clip(count=6, start=10))
+@pytest.mark.parametrize("first_file", [0, 1, 100])
+def test_every_frame_shows_in_its_time_and_first_and_last_are_held(scene, make_clip, render, first_file):
+    add_plane(scene, make_clip(count=6, start=10, first_file=first_file))
     shown = {frame: tuple(render(frame)[CENTRE][:3]) for frame in (1, 9, 10, 11, 15, 16, 40)}
     assert shown == {
         1: colour(0), 9: colour(0), 10: colour(0), 11: colour(1), 15: colour(5), 16: colour(5), 40: colour(5),
@@ -113,6 +114,6 @@ def test_without_a_camera_the_message_says_what_to_do(scene, make_clip):
 
 def test_paths_are_relative_beside_a_saved_file(scene, make_clip, tmp_path):
     clip = make_clip()
-    assert load_sequence(scene, clip).filepath == str(clip.frames / "000000.png")
+    assert load_sequence(scene, clip).filepath == str(clip.frames / "000001.png")
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
-    assert load_sequence(scene, make_clip("two")).filepath == "//two/frames/000000.png"
+    assert load_sequence(scene, make_clip("two")).filepath == "//two/frames/000001.png"

@@ -52,7 +52,7 @@ def test_the_users_own_material_follows_too(scene, make_clip):
     refresh(scene, newer, replaces="old")
     assert node.image_user.frame_duration == 9
     assert node.image_user.frame_start == 4
-    assert bpy.path.abspath(node.image.filepath) == str(newer.frames / "000000.png")
+    assert bpy.path.abspath(node.image.filepath) == str(newer.frames / "000001.png")
 
 
 def test_changing_the_view_transform_keeps_the_colours(scene, make_clip, render):
