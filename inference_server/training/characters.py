@@ -13,11 +13,13 @@ from inference_server.training.bodies import Array, body_model, pose, random_bod
 from inference_server.training.looks import Look, random_look
 from inference_server.training.motion import random_motion
 from inference_server.training.painting import paint, shade
-from inference_server.training.splat import visible_triangles
+from magicanimate_blender.raster.camera import Camera
+from magicanimate_blender.raster.zbuffer import visible_triangles
 
 TRAINING_STREAM, HELD_OUT_STREAM = 1, 2
 CLIP_FRAMES, REFERENCES = 16, 2
 SUPERSAMPLING = 2
+CAMERA_DISTANCE = 10.0  # metres; nothing but the clipping planes depends on it
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,16 @@ def _vertex_normals(vertices: Array, triangles: NDArray[np.int64]) -> Array:
 
 
 def _surface(vertices: Array, scale: float, centre: tuple[float, float], size: int) -> _Surface:
-    """What an orthographic camera on +Z sees; `scale` is picture heights per metre."""
+    """What an orthographic camera in front sees of every pose (F, V, 3); `scale` is picture heights per metre."""
     model = body_model()
-    points = size / 2 + np.stack([vertices[..., 0] - centre[0], centre[1] - vertices[..., 1]], -1) * (scale * size)
-    frame, pixel, triangle, bary = visible_triangles(points, vertices[..., 2], model.triangles, size)
+    place = np.eye(4)
+    place[:3, 3] = (*centre, CAMERA_DISTANCE)
+    camera = Camera.from_blender(place, width=size, height=size, type="ORTHO", ortho_scale=1 / scale)
+    seen = [visible_triangles(pose, model.triangles, camera, size, size) for pose in vertices]
+    triangles = np.stack([triangle.ravel() for triangle, _ in seen])
+    frame, pixel = np.nonzero(triangles >= 0)
+    triangle = triangles[frame, pixel]
+    bary = np.stack([b.reshape(-1, 3) for _, b in seen])[frame, pixel]
     corners = model.triangles[triangle]
     normals = np.einsum("nk,nkc->nc", bary, _vertex_normals(vertices, model.triangles)[frame[:, None], corners])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
