@@ -76,21 +76,22 @@ def _projected(
 
 def _nearest(clip: Array, triangles: Index, width: int, height: int) -> Index:
     """Index of the nearest triangle per pixel, -1 for none: (height * width,)."""
-    corners, source = _clipped(clip, triangles)
-    w = corners[..., 3]
-    x = (corners[..., 0] / w + 1) * (width / 2)
-    y = (1 - corners[..., 1] / w) * (height / 2)
-    z = corners[..., 2] / w
+    clip, triangles, source = _clipped(clip, triangles)
+    w = np.where(clip[:, 3] > 0, clip[:, 3], 1)  # corners behind the camera belong to no triangle any more
+    x = (clip[:, 0] / w + 1) * (width / 2)
+    y = (1 - clip[:, 1] / w) * (height / 2)
+    z = clip[:, 2] / w
     # only triangles whose box holds a pixel's centre, the furthest first
-    low = [np.maximum(np.ceil(v.min(axis=1) - 0.5), 0) for v in (x, y)]
-    high = [np.minimum(np.ceil(v.max(axis=1) - 0.5), size) for v, size in ((x, width), (y, height))]
-    kept = np.flatnonzero((low[0] < high[0]) & (low[1] < high[1]))
-    kept = kept[np.argsort(-z[kept].sum(axis=1))]
-    x, y, z, source = x[kept], y[kept], z[kept], source[kept]
-
-    order = np.argsort(y, axis=1)
-    x, y, z = (np.take_along_axis(v, order, axis=1) for v in (x, y, z))
-    triangle, column, count, row, depth, slope = _spans(x, y, z, width, height)
+    covers = np.ones(len(triangles), bool)
+    for axis, size in ((x, width), (y, height)):
+        a, b, c = axis[triangles[:, 0]], axis[triangles[:, 1]], axis[triangles[:, 2]]
+        low = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0)
+        high = np.minimum(np.ceil(np.maximum(np.maximum(a, b), c) - 0.5), size)
+        covers &= low < high
+    triangles, source = triangles[covers], source[covers]
+    order = np.argsort(-z[triangles[:, 0]])
+    triangles, source = triangles[order], source[order]
+    triangle, column, count, row, depth, slope = _spans(x, y, z, triangles, width, height)
 
     nearest = np.full(height * width, -1, np.int64)
     nearest_depth = np.full(height * width, np.inf)
@@ -109,10 +110,10 @@ def _nearest(clip: Array, triangles: Index, width: int, height: int) -> Index:
     return nearest
 
 
-def _clipped(clip: Array, triangles: Index) -> tuple[Array, Index]:
-    """Corners (N, 3, 4) of the triangles cut at the near plane, and the triangle (N,) each came from.
+def _clipped(clip: Array, triangles: Index) -> tuple[Array, Index, Index]:
+    """Cut triangles at the near plane, and leave out those wholly outside one plane of the frustum.
 
-    Triangles wholly outside one plane of the frustum are left out. w > 0 for every corner that comes back.
+    Returns clip coordinates (with those of new corners at the end), triangles (N, 3), and the one (N,) each came from.
     """
     near = clip[:, 2] + clip[:, 3]  # >= 0 in front of the near plane
     outside = [near < 0, clip[:, 2] > clip[:, 3]]
@@ -124,24 +125,21 @@ def _clipped(clip: Array, triangles: Index) -> tuple[Array, Index]:
     kept = np.flatnonzero((a & b & c) == 0)
     behind = ((a | b | c)[kept] & 1) > 0
     if not behind.any():
-        return clip[triangles[kept]], kept
+        return clip, triangles[kept], kept
     whole, cut = kept[~behind], kept[behind]
-    corners, source = [clip[triangles[whole]]], [whole]
+    parts, source = [triangles[whole]], [whole]
     front = near[triangles[cut]] >= 0
     for inside_count in (1, 2):
-        these = cut[front.sum(axis=1) == inside_count]
+        chosen = front.sum(axis=1) == inside_count
         # turn the corners so that the odd one out comes first
-        odd = (front[front.sum(axis=1) == inside_count] == (inside_count == 1)).argmax(axis=1)
-        turned = triangles[these[:, None], (odd[:, None] + np.arange(3)) % 3]
-        p, q, r = (clip[turned[:, k]] for k in range(3))
-        pq, pr = _at_near_plane(p, q), _at_near_plane(p, r)
-        if inside_count == 1:
-            corners.append(np.stack([p, pq, pr], axis=1))
-            source.append(these)
-        else:
-            corners += [np.stack([pq, q, r], axis=1), np.stack([pq, r, pr], axis=1)]
-            source += [these, these]
-    return np.concatenate(corners), np.concatenate(source)
+        odd = (front[chosen] == (inside_count == 1)).argmax(axis=1)
+        p, q, r = np.take_along_axis(triangles[cut[chosen]], (odd[:, None] + np.arange(3)) % 3, axis=1).T
+        pq, pr = len(clip) + np.arange(2 * len(p)).reshape(2, -1)
+        clip = np.concatenate([clip, _at_near_plane(clip[p], clip[q]), _at_near_plane(clip[p], clip[r])])
+        corners = [(p, pq, pr)] if inside_count == 1 else [(pq, q, r), (pq, r, pr)]
+        parts += [np.stack(corner, axis=1) for corner in corners]
+        source += [cut[chosen]] * len(corners)
+    return clip, np.concatenate(parts), np.concatenate(source)
 
 
 def _at_near_plane(p: Array, q: Array) -> Array:
@@ -150,46 +148,52 @@ def _at_near_plane(p: Array, q: Array) -> Array:
     return point
 
 
-def _spans(x: Array, y: Array, z: Array, width: int, height: int) -> tuple[Index, Index, Index, Index, Array, Array]:
-    """Cut triangles, corners (N, 3) sorted by y, into rows of pixels whose centres they cover.
+def _spans(
+    x: Array, y: Array, z: Array, triangles: Index, width: int, height: int
+) -> tuple[Index, Index, Index, Index, Array, Array]:
+    """Cut triangles, indices (N, 3) into screen coordinates, into rows of pixels whose centres they cover.
 
     Returns per span: triangle, first column, number of pixels, row, depth at the first pixel, depth per column.
     """
-    first = np.clip(np.ceil(y[:, 0] - 0.5), 0, height).astype(np.int64)
-    last = np.clip(np.ceil(y[:, 2] - 0.5), 0, height).astype(np.int64)
-    rows = np.maximum(last - first, 0)
-    triangle = np.repeat(np.arange(len(x)), rows)
+    x0, x1, x2, y0, y1, y2, z0, z1, z2 = (v[i] for v in (x, y, z) for i in _sorted_by(y, triangles))
+    first = np.clip(np.ceil(y0 - 0.5), 0, height).astype(np.int64)
+    last = np.clip(np.ceil(y2 - 0.5), 0, height).astype(np.int64)
+    rows = last - first
+    triangle = np.repeat(np.arange(len(rows)), rows)
     row = np.arange(len(triangle)) + np.repeat(first - (np.cumsum(rows) - rows), rows)
     yc = row + 0.5
 
-    def along(start: int, end: int) -> Array:
-        rise = y[:, end] - y[:, start]
-        slope = (x[:, end] - x[:, start]) / np.where(rise > 0, rise, 1)
-        crossing: Array = x[triangle, start] + (yc - y[triangle, start]) * slope[triangle]
-        return crossing
-
-    long_side = along(0, 2)
-    short_side = np.where(yc < y[triangle, 1], along(0, 1), along(1, 2))
-    left = np.clip(np.ceil(np.minimum(long_side, short_side) - 0.5), 0, width).astype(np.int64)
-    right = np.clip(np.ceil(np.maximum(long_side, short_side) - 0.5), 0, width).astype(np.int64)
+    # each edge is followed from its upper end, whichever triangle it belongs to: neighbours round alike
+    long_slope = (x2 - x0) / _nonzero(y2 - y0)
+    short_slope = np.concatenate([(x1 - x0) / _nonzero(y1 - y0), (x2 - x1) / _nonzero(y2 - y1)])
+    short = np.where(yc < y1[triangle], triangle, triangle + len(rows))
+    one = x0[triangle] + (yc - y0[triangle]) * long_slope[triangle]
+    other = np.concatenate([x0, x1])[short] + (yc - np.concatenate([y0, y1])[short]) * short_slope[short]
+    left = np.clip(np.ceil(np.minimum(one, other) - 0.5), 0, width).astype(np.int64)
+    right = np.clip(np.ceil(np.maximum(one, other) - 0.5), 0, width).astype(np.int64)
 
     full = np.flatnonzero(right > left)
     triangle, row, left, right = triangle[full], row[full], left[full], right[full]
-    per_column, per_row = _gradient(x, y, z)
-    depth = (
-        z[triangle, 0]
-        + (left + 0.5 - x[triangle, 0]) * per_column[triangle]
-        + (row + 0.5 - y[triangle, 0]) * per_row[triangle]
-    )
-    return triangle, left, right - left, row, depth, per_column[triangle]
-
-
-def _gradient(x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-    x1, y1, z1 = (v[:, 1] - v[:, 0] for v in (x, y, z))
-    x2, y2, z2 = (v[:, 2] - v[:, 0] for v in (x, y, z))
-    area = x1 * y2 - x2 * y1
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
     area = np.where(area == 0, np.inf, area)
-    return (z1 * y2 - z2 * y1) / area, (x1 * z2 - x2 * z1) / area
+    per_column = ((z1 - z0) * (y2 - y0) - (z2 - z0) * (y1 - y0)) / area
+    per_row = ((x1 - x0) * (z2 - z0) - (x2 - x0) * (z1 - z0)) / area
+    at_origin = z0 - (x0 - 0.5) * per_column - (y0 - 0.5) * per_row
+    slope = per_column[triangle]
+    depth = at_origin[triangle] + left * slope + row * per_row[triangle]
+    return triangle, left, right - left, row, depth, slope
+
+
+def _sorted_by(y: Array, triangles: Index) -> tuple[Index, Index, Index]:
+    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
+    a, b = np.where(y[a] <= y[b], (a, b), (b, a))
+    b, c = np.where(y[b] <= y[c], (b, c), (c, b))
+    a, b = np.where(y[a] <= y[b], (a, b), (b, a))
+    return a, b, c
+
+
+def _nonzero(v: Array) -> Array:
+    return np.where(v == 0, 1, v)
 
 
 def _resolve(pixel: Index, depth: Array, source: Index, nearest: Index, nearest_depth: Array) -> None:
