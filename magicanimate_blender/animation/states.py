@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 
-class State(str, Enum):
+class State(Enum):
     DRAWING = "drawing"
     """Part maps are being drawn and added."""
     STARTING = "starting"
