@@ -88,7 +88,7 @@ def add_skinned_mesh(
 ) -> bpy.types.Object:
     """Mesh bound to the armature by an Armature modifier, in the armature's collections.
 
-    vertices: (V, 3) rest pose in the armature's space. faces: (F, 3 or 4). groups: bone name -> (vertex indices, weights).
+    vertices: (V, 3) rest pose in the armature's space. faces: (F, 3 or 4). groups: bone -> (vertices, weights).
     """
     data = bpy.data.meshes.new(name)
     corners = faces.shape[1]

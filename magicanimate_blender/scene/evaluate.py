@@ -1,0 +1,204 @@
+"""One frame of the scene as arrays: world positions, triangles and part labels of the characters' surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import bpy
+import numpy as np
+
+from ..densepose.labels import LABELS, MIRROR
+from ..densepose.transfer import transfer_labels
+from .attribute import has_labels, is_labelled, labels_missing, read_labels
+from .characters import Character
+from .errors import SceneError
+from .mirrored import mirror_modifiers, sides_at_rest
+from .render_state import rendered_objects
+
+_SIDE = np.array([("left" in row.name) - ("right" in row.name) for row in LABELS], np.int8)
+
+
+@dataclass(frozen=True)
+class FrameGeometry:
+    """What is drawn of one frame. Plain arrays: safe to hand to a thread.
+
+    positions: (V, 3) float32, world space, metres. triangles: (T, 3) int32. labels: (T,) uint8, 0..24; 0 hides what is
+    behind it.
+    """
+
+    positions: np.ndarray
+    triangles: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Topology:
+    """Triangulation of an evaluated mesh, good as long as its corners stay the same."""
+
+    corners: np.ndarray
+    starts: np.ndarray
+    triangles: np.ndarray
+    face_of_triangle: np.ndarray
+
+
+@dataclass
+class GeometryCache:
+    """What stays the same from frame to frame. Keep one for a run over frames; throw it away with it."""
+
+    topologies: dict[Hashable, _Topology] = field(default_factory=dict)
+    left_faces: dict[str, np.ndarray] = field(default_factory=dict)
+    instance_labels: dict[Hashable, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Piece:
+    positions: np.ndarray
+    triangles: np.ndarray
+    labels: np.ndarray
+    unlabelled_instance: Hashable = None
+
+
+def extract(
+    scene: bpy.types.Scene,
+    depsgraph: bpy.types.Depsgraph,
+    characters: Sequence[Character],
+    cache: GeometryCache | None = None,
+) -> FrameGeometry:
+    """The characters as the depsgraph shows them now, about 10 ms a frame with a cache. Main thread only.
+
+    Draws what a render draws: hide_render of objects and collections is honoured, instances are drawn, all modifiers
+    apply. The depsgraph has the viewport's subdivision levels, unless it was updated within `as_rendered`.
+    A mesh with a Mirror modifier is posed to rest for a moment if the cache does not know it: so no draw handlers.
+    Raises SceneError if a mesh has no labels, a modifier dropped them, or nothing is left to draw.
+    """
+    cache = GeometryCache() if cache is None else cache
+    body = {name for character in characters for name in character.meshes}
+    occluders = {name for character in characters for name in character.occluders}
+    _measure_sides(depsgraph.view_layer, body, cache)
+    pieces: list[_Piece] = []
+    unlabelled: list[str] = []
+    for instance in _drawn_instances(depsgraph, body | occluders):
+        name = instance.object.original.name
+        owner = instance.parent.original.name if instance.is_instance and instance.parent else name
+        hides = name in occluders or (name not in body and owner in occluders)
+        piece = _piece(instance, hides, cache, unlabelled)
+        if piece is not None:
+            pieces.append(piece)
+    if unlabelled:
+        raise labels_missing(bpy.data.objects[unlabelled[0]])
+    if not any(piece.labels.any() for piece in pieces):
+        raise SceneError(
+            "Nothing of the character is drawn in this frame: it has no faces, or it is hidden in renders.",
+            "Switch on the camera icon of its body in the Outliner, or choose another character.",
+        )
+    _label_instances(pieces, cache)
+    return FrameGeometry(*_joined(pieces))
+
+
+def _joined(pieces: Sequence[_Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(positions, triangles, labels) of the pieces as one mesh."""
+    starts = np.cumsum([0] + [len(piece.positions) for piece in pieces[:-1]])
+    return (
+        np.concatenate([piece.positions for piece in pieces]),
+        np.concatenate([p.triangles + start for p, start in zip(pieces, starts, strict=True)]).astype(np.int32),
+        np.concatenate([piece.labels for piece in pieces]),
+    )
+
+
+def _measure_sides(view_layer: bpy.types.ViewLayer, names: set[str], cache: GeometryCache) -> None:
+    mirrored = [obj for name in names - set(cache.left_faces) if mirror_modifiers(obj := bpy.data.objects[name])]
+    if mirrored:
+        cache.left_faces.update(sides_at_rest(view_layer, mirrored))
+
+
+def _drawn_instances(depsgraph: bpy.types.Depsgraph, wanted: set[str]) -> Iterator[bpy.types.DepsgraphObjectInstance]:
+    in_render = rendered_objects(depsgraph.view_layer)
+    for instance in depsgraph.object_instances:
+        obj = instance.object.original
+        if instance.is_instance:
+            parent = instance.parent.original
+            if obj.name not in wanted and parent.name not in wanted:
+                continue
+            # A collection's instance keeps the camera icon of each object; geometry nodes instance hidden ones too.
+            hidden = obj.hide_render and parent.instance_type == "COLLECTION"
+            if not (hidden or parent.hide_render or parent.name not in in_render):
+                yield instance
+        elif obj.name in wanted and not obj.hide_render and obj.name in in_render:
+            yield instance
+
+
+def _piece(
+    instance: bpy.types.DepsgraphObjectInstance, hides: bool, cache: GeometryCache, unlabelled: list[str]
+) -> _Piece | None:
+    """The instance's surface; None where it has none. Adds to `unlabelled` what should have labels and has not."""
+    obj = instance.object
+    mesh = obj.to_mesh()
+    if mesh is None or not mesh.polygons:
+        return None
+    local = np.empty((len(mesh.vertices), 3), np.float32)
+    mesh.attributes["position"].data.foreach_get("vector", local.ravel())
+    matrix = np.array(instance.matrix_world, np.float32)
+    positions = local @ matrix[:3, :3].T + matrix[:3, 3]
+    topology = _topology(obj.original.name, mesh, cache)
+    triangles = topology.triangles
+    if hides:
+        return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8))
+    if has_labels(mesh):
+        labels = _face_labels(obj.original.name, mesh, cache)
+        return _Piece(positions, triangles, labels[topology.face_of_triangle])
+    if instance.is_instance and not is_labelled(obj.original):
+        key = (obj.original.name, tuple(instance.persistent_id))
+        return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8), unlabelled_instance=key)
+    unlabelled.append(obj.original.name)
+    return None
+
+
+def _face_labels(name: str, mesh: bpy.types.Mesh, cache: GeometryCache) -> np.ndarray:
+    labels = read_labels(mesh)
+    if labels.min() < 0 or labels.max() >= len(LABELS):
+        raise SceneError(
+            f"“{name}” has faces with a part label outside of 0 to {len(LABELS) - 1}.",
+            "Label the character again, or paint those faces with a label of the list.",
+        )
+    left = cache.left_faces.get(name)
+    if left is not None:
+        if len(left) != len(labels):
+            raise SceneError(
+                f"“{name}” has a Mirror modifier, and its faces change with the pose, so that left and right are lost.",
+                "Apply the Mirror modifier, or move the Armature modifier below those that change faces.",
+            )
+        wrong = (_SIDE[labels] != 0) & ((_SIDE[labels] > 0) != left)
+        labels = np.where(wrong, MIRROR[labels], labels)
+    return labels.astype(np.uint8)
+
+
+def _label_instances(pieces: list[_Piece], cache: GeometryCache) -> None:
+    """Scattered pieces (buttons, hair cards) take the label of the nearest surface, found once and kept."""
+    loose = [piece for piece in pieces if piece.unlabelled_instance is not None]
+    if any(piece.unlabelled_instance not in cache.instance_labels for piece in loose):
+        vertices, triangles, labels = _joined([piece for piece in pieces if piece.labels.any()])
+        middles = np.stack([piece.positions.mean(0) for piece in loose])
+        nearest = transfer_labels(middles, vertices, triangles, labels)
+        for piece, label in zip(loose, nearest.tolist(), strict=True):
+            cache.instance_labels.setdefault(piece.unlabelled_instance, label)
+    for piece in loose:
+        piece.labels = np.full(len(piece.triangles), cache.instance_labels[piece.unlabelled_instance], np.uint8)
+
+
+def _topology(name: str, mesh: bpy.types.Mesh, cache: GeometryCache) -> _Topology:
+    corners = np.empty(len(mesh.loops), np.int32)
+    mesh.attributes[".corner_vert"].data.foreach_get("value", corners)
+    starts = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_start", starts)
+    key = (name, len(mesh.vertices), len(corners), len(starts))
+    known = cache.topologies.get(key)
+    if known is not None and np.array_equal(known.corners, corners) and np.array_equal(known.starts, starts):
+        return known
+    mesh.calc_loop_triangles()
+    triangles = np.empty((len(mesh.loop_triangles), 3), np.int32)
+    mesh.loop_triangles.foreach_get("vertices", triangles.ravel())
+    face_of_triangle = np.empty(len(triangles), np.int32)
+    mesh.loop_triangles.foreach_get("polygon_index", face_of_triangle)
+    cache.topologies[key] = topology = _Topology(corners, starts, triangles, face_of_triangle)
+    return topology

@@ -1,0 +1,95 @@
+"""Part maps of a scene. Reading a frame belongs to Blender's main thread; drawing it, the longer part, to any.
+
+for reading in read_frames(scene, characters, range(1, 49), 512, 512):   # in a timer: one next() a tick
+    pool.submit(reading.draw)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..raster.camera import Camera
+from ..raster.zbuffer import rasterise
+from .camera import read_camera
+from .characters import Character, get_object
+from .context import depsgraph_of
+from .evaluate import FrameGeometry, GeometryCache, extract
+from .labels import is_character_labelled, label_character
+from .render_state import as_rendered
+
+
+@dataclass(frozen=True)
+class FrameReading:
+    """All that a part map of one frame needs, without Blender."""
+
+    frame: int
+    geometry: FrameGeometry
+    camera: Camera
+    width: int
+    height: int
+
+    def draw(self) -> np.ndarray:
+        """The part map: uint8 (height, width), labels 0..24, row 0 at the top. Safe in any thread."""
+        geometry = self.geometry
+        return rasterise(geometry.positions, geometry.triangles, geometry.labels, self.camera, self.width, self.height)
+
+
+def draw_part_map(
+    scene: bpy.types.Scene,
+    characters: Sequence[Character],
+    frame: int | None = None,
+    width: int = 512,
+    height: int = 512,
+) -> np.ndarray:
+    """The part map of one frame (the current one, if none is given) by the scene's camera: uint8 (height, width).
+
+    Characters without labels are labelled first. The current frame is restored. Raises SceneError, DensePoseError.
+    """
+    frame = scene.frame_current if frame is None else frame
+    return next(read_frames(scene, characters, [frame], width, height)).draw()
+
+
+def part_maps(
+    scene: bpy.types.Scene, characters: Sequence[Character], frames: Iterable[int], width: int, height: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(frame, part map) for each frame; see read_frames."""
+    for reading in read_frames(scene, characters, frames, width, height):
+        yield reading.frame, reading.draw()
+
+
+def read_frames(
+    scene: bpy.types.Scene, characters: Sequence[Character], frames: Iterable[int], width: int, height: int
+) -> Iterator[FrameReading]:
+    """What each frame's part map needs. Restores the current frame when it ends, is closed or fails.
+
+    A generator that does one frame per next(): run it from a timer and Blender stays alive. Raises as draw_part_map.
+    """
+    for frame, geometry in evaluate_frames(scene, characters, frames):
+        yield FrameReading(frame, geometry, read_camera(scene, width, height), width, height)
+
+
+def evaluate_frames(
+    scene: bpy.types.Scene, characters: Sequence[Character], frames: Iterable[int]
+) -> Iterator[tuple[int, FrameGeometry]]:
+    """The characters' geometry at each frame, with the scene at that frame meanwhile; restores the current frame."""
+    for character in characters:
+        if not is_character_labelled(character):
+            label_character(character)
+    names = [name for character in characters for name in character.meshes + character.occluders]
+    cache = GeometryCache()
+    before = scene.frame_current, scene.frame_subframe
+    try:
+        for frame in frames:
+            with as_rendered(scene, [get_object(name) for name in names]):
+                # Going to the frame we are at would undo a pose that has no keys yet.
+                if frame != scene.frame_current:
+                    scene.frame_set(frame)
+                geometry = extract(scene, depsgraph_of(scene), characters, cache)
+            yield frame, geometry
+    finally:
+        if (scene.frame_current, scene.frame_subframe) != before:
+            scene.frame_set(before[0], subframe=before[1])
