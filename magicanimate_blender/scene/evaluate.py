@@ -11,6 +11,7 @@ import numpy as np
 from ..densepose.labels import LABELS, MIRROR
 from ..densepose.transfer import transfer_labels
 from .attribute import has_labels, is_labelled, labels_missing, read_labels
+from .borders import CutMesh, cut_meshes
 from .characters import Character
 from .errors import SceneError
 from .mirrored import mirror_modifiers, sides_at_rest
@@ -40,6 +41,7 @@ class _Topology:
     starts: np.ndarray
     triangles: np.ndarray
     face_of_triangle: np.ndarray
+    cut: CutMesh | None  # where the faces are those of the original: cut along the borders of the parts
 
 
 @dataclass
@@ -48,6 +50,7 @@ class GeometryCache:
 
     topologies: dict[Hashable, _Topology] = field(default_factory=dict)
     left_faces: dict[str, np.ndarray] = field(default_factory=dict)
+    cuts: dict[Character, dict[str, CutMesh]] = field(default_factory=dict)
     instance_labels: dict[Hashable, int] = field(default_factory=dict)
 
 
@@ -76,6 +79,9 @@ def extract(
     body = {name for character in characters for name in character.meshes}
     occluders = {name for character in characters for name in character.occluders}
     _measure_sides(depsgraph.view_layer, body, cache)
+    for character in characters:
+        if character not in cache.cuts:
+            cache.cuts[character] = cut_meshes(character)
     pieces: list[_Piece] = []
     unlabelled: list[str] = []
     for instance in _drawn_instances(depsgraph, body | occluders):
@@ -146,6 +152,8 @@ def _piece(
         return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8))
     if has_labels(mesh):
         labels = _face_labels(obj.original.name, mesh, cache)
+        if topology.cut is not None:
+            return _Piece(topology.cut.positions(positions), triangles, topology.cut.labels(labels))
         return _Piece(positions, triangles, labels[topology.face_of_triangle])
     if instance.is_instance and not is_labelled(obj.original):
         key = (obj.original.name, tuple(instance.persistent_id))
@@ -200,5 +208,10 @@ def _topology(name: str, mesh: bpy.types.Mesh, cache: GeometryCache) -> _Topolog
     mesh.loop_triangles.foreach_get("vertices", triangles.ravel())
     face_of_triangle = np.empty(len(triangles), np.int32)
     mesh.loop_triangles.foreach_get("polygon_index", face_of_triangle)
-    cache.topologies[key] = topology = _Topology(corners, starts, triangles, face_of_triangle)
+    cut = next((cuts[name] for cuts in cache.cuts.values() if name in cuts), None)
+    if cut is not None and cut.fits(corners, starts):
+        triangles, face_of_triangle = cut.subdivision.triangles, cut.rest.face_of_triangle[cut.subdivision.source]
+    else:
+        cut = None
+    cache.topologies[key] = topology = _Topology(corners, starts, triangles, face_of_triangle, cut)
     return topology
