@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import bpy
 from mathutils import Matrix, Vector
 
+from ..scene.camera import read_camera
+from ..scene.context import depsgraph_of
+
 IN_FRONT = 0.98
 """Share of the way to the nearest point of the character at which a plane stands, so that it hides the character."""
 
@@ -19,9 +22,12 @@ class Placement:
 
 
 def before_camera(scene: bpy.types.Scene, size: tuple[int, int], depth: float) -> Placement:
-    """Fill the view that the scene's camera has at `size` (width, height in pixels), `depth` metres away, for good."""
-    camera = _camera(scene)
-    left_bottom, right_top = view_rectangle(camera, size, depth)
+    """Fill the view that the scene's camera has at `size` (width, height in pixels), `depth` metres away, for good.
+
+    Raises SceneError without a camera.
+    """
+    left_bottom, right_top = view_rectangle(scene, size, depth)
+    camera = scene.camera
     centre = (left_bottom + right_top) / 2
     extent = right_top - left_bottom
     local = Matrix.Translation(centre) @ Matrix.Diagonal((extent.x, extent.y, 1.0, 1.0))
@@ -40,12 +46,12 @@ def at_cursor(scene: bpy.types.Scene, size: tuple[int, int], height: float) -> P
     return Placement(place @ (turn.to_matrix().to_4x4() if turn else Matrix()) @ upright @ scale)
 
 
-def view_rectangle(camera: bpy.types.Object, size: tuple[int, int], depth: float) -> tuple[Vector, Vector]:
-    """Lower left and upper right corner, in camera space, of what a camera sees `depth` metres away."""
-    projection = camera.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=size[0], y=size[1])
+def view_rectangle(scene: bpy.types.Scene, size: tuple[int, int], depth: float) -> tuple[Vector, Vector]:
+    """Lower left and upper right corner, in camera space, of what the camera sees `depth` metres away."""
+    projection = Matrix(read_camera(scene, *size).projection.tolist())
     at_depth = projection @ Vector((0.0, 0.0, -depth, 1.0))
     back = projection.inverted()
-    corners = (back @ Vector((x * at_depth.w, x * at_depth.w, at_depth.z, at_depth.w)) for x in (-1.0, 1.0))
+    corners = [back @ Vector((x * at_depth.w, x * at_depth.w, at_depth.z, at_depth.w)) for x in (-1.0, 1.0)]
     left_bottom, right_top = (corner.xyz / corner.w for corner in corners)
     return left_bottom, right_top
 
@@ -55,13 +61,14 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
 
     Without objects, or where they reach behind the camera: the 3D cursor's depth, or 5 m.
     """
-    camera, objects, nearest = _camera(scene), list(objects), []
+    camera, objects, nearest = scene.camera, list(objects), []
     shown = scene.frame_current
     try:
         for frame in frames if objects else ():
-            scene.frame_set(frame)
-            depsgraph = bpy.context.evaluated_depsgraph_get()
-            to_camera = _rigid(camera.matrix_world).inverted()
+            if frame != scene.frame_current:
+                scene.frame_set(frame)
+            depsgraph = depsgraph_of(scene)
+            to_camera = _rigid(camera.evaluated_get(depsgraph).matrix_world).inverted()
             for item in objects:
                 evaluated = item.evaluated_get(depsgraph)
                 matrix = to_camera @ evaluated.matrix_world
@@ -73,12 +80,6 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
         return max(min(nearest) * IN_FRONT, camera.data.clip_start * 1.01)
     at_cursor = -(_rigid(camera.matrix_world).inverted() @ scene.cursor.location).z
     return at_cursor if at_cursor > camera.data.clip_start else 5.0
-
-
-def _camera(scene: bpy.types.Scene) -> bpy.types.Object:
-    if scene.camera is None:
-        raise ValueError(f"The scene {scene.name} has no camera. Add one, or place the plane at the cursor.")
-    return scene.camera
 
 
 def _rigid(matrix: Matrix) -> Matrix:

@@ -14,7 +14,7 @@ def add_plane(
     """Add a plane that plays the clip, by default filling the camera's view, `depth` metres away and bound to it.
 
     The figure is cut out if the clip has mattes. The plane gives no light and throws no shadow.
-    Raises ValueError if there is neither a placement nor a camera.
+    Raises SceneError if there is neither a placement nor a camera.
     """
     placement = placement or before_camera(scene, clip.size, depth)
     mesh = _unit_square(clip.name)
