@@ -34,8 +34,17 @@ def read_image(source: Path | bytes, *, name: str = "", max_pixels: int = DEFAUL
     return np.asarray(upright.convert("RGB"))
 
 
+def read_size(source: Path | bytes, *, name: str = "", max_pixels: int = DEFAULT_LIMITS.pixels) -> tuple[int, int]:
+    """Width and height as the header tells them; decodes nothing. Raises as `read_image` does."""
+    return _open(source, name, max_pixels, decode=False).size
+
+
 def open_picture(source: Path | bytes, *, name: str = "", max_pixels: int = DEFAULT_LIMITS.pixels) -> Image.Image:
     """The decoded picture with its own mode and palette. Raises as `read_image` does."""
+    return _open(source, name, max_pixels, decode=True)
+
+
+def _open(source: Path | bytes, name: str, max_pixels: int, *, decode: bool) -> Image.Image:
     title = name or (source.name if isinstance(source, Path) else "The picture")
     if isinstance(source, Path):
         source = read_file(source)
@@ -44,7 +53,8 @@ def open_picture(source: Path | bytes, *, name: str = "", max_pixels: int = DEFA
         width, height = picture.size
         if width * height > max_pixels:
             raise _too_large(title, f"{width} x {height} pixels", max_pixels)
-        picture.load()
+        if decode:
+            picture.load()
     except Image.DecompressionBombError:
         raise _too_large(title, "too many pixels", max_pixels) from None
     except UserError:

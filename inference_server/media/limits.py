@@ -18,3 +18,5 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+SERVER_LIMITS = Limits(pixels=2048 * 2048)
+"""Jobs come at the size of the output, and the model was made for 512 x 512."""

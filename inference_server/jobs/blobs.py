@@ -1,0 +1,109 @@
+"""Inputs by content hash: a name says what is in the file, so uploads can be repeated, resumed and shared."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from inference_server.errors import UserError
+from inference_server.jobs.folder import DataFolder
+from inference_server.media.images import read_file
+from inference_server.media.limits import Limits
+
+
+class Blobs:
+    def __init__(self, folder: DataFolder, limits: Limits) -> None:
+        self._folder = folder
+        self._limits = limits
+
+    def __contains__(self, sha256: str) -> bool:
+        return self._folder.is_ours(self._folder.blob(sha256))
+
+    def touch(self, sha256: str) -> bool:
+        """True if it is there; it then counts as new, so that clean-up leaves it for the job that is about to come."""
+        if sha256 not in self:
+            return False
+        os.utime(self._folder.blob(sha256))
+        return True
+
+    def missing(self, hashes: Iterable[str]) -> list[str]:
+        return [digest for digest in dict.fromkeys(hashes) if digest not in self]
+
+    @contextmanager
+    def upload(self, sha256: str) -> Iterator["Upload"]:
+        """Take a blob in pieces; it gets its name when `finish` found it whole, and vanishes if that never comes."""
+        handle, name = tempfile.mkstemp(dir=self._folder.incoming)
+        upload = Upload(handle, Path(name), self._folder.blob(sha256), sha256, self._limits.upload_bytes)
+        try:
+            yield upload
+        finally:
+            upload.abandon()
+
+    def read(self, sha256: str) -> bytes:
+        """Raises UserError `blob-missing`, or `blob-damaged` if the disk no longer holds what was sent."""
+        path = self._folder.blob(sha256)
+        if not self._folder.is_ours(path):
+            raise UserError(f"The input {sha256[:12]}... is gone", fix="Send the job again.", code="blob-missing")
+        data = read_file(path)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            path.unlink(missing_ok=True)
+            raise UserError(
+                f"The input {sha256[:12]}... is damaged on disk", fix="Send the job again.", code="blob-damaged"
+            )
+        return data
+
+    def remove_unused(self, used: set[str], older_than: float) -> list[str]:
+        """Delete blobs that no job names and that came before `older_than` (epoch seconds). Returns their hashes."""
+        removed = []
+        for path in self._folder.blobs.glob("*/*"):
+            try:
+                if path.name not in used and path.lstat().st_mtime < older_than:
+                    path.unlink()
+                    removed.append(path.name)
+            except OSError:
+                continue
+        return removed
+
+
+class Upload:
+    def __init__(self, handle: int, temporary: Path, target: Path, sha256: str, max_bytes: int) -> None:
+        self._file = os.fdopen(handle, "wb", buffering=0)
+        self._temporary = temporary
+        self._target = target
+        self._sha256 = sha256
+        self._max_bytes = max_bytes
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Raises UserError `upload-too-large`, OSError when the disk is full."""
+        self._size += len(data)
+        if self._size > self._max_bytes:
+            raise UserError(
+                f"The upload is larger than {self._max_bytes:,} bytes",
+                fix="Send a smaller picture.",
+                code="upload-too-large",
+            )
+        self._hash.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def finish(self, check: Callable[[Path], object]) -> None:
+        """Give it its name. Raises UserError `hash-mismatch`, or what `check` raises for the finished file."""
+        self._file.close()
+        if self._hash.hexdigest() != self._sha256:
+            raise UserError(
+                "The uploaded bytes do not have the hash in the address",
+                fix="Hash the very bytes that are sent, with SHA-256, and send them again.",
+                code="hash-mismatch",
+            )
+        check(self._temporary)
+        self._target.parent.mkdir(exist_ok=True, mode=0o700)
+        os.replace(self._temporary, self._target)
+
+    def abandon(self) -> None:
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,218 @@
+"""One job in the worker: inputs -> engine -> frames, video, recipe, credentials."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference_server.engines.protocol import Base, Engine, EngineInfo, Progress, Task
+from inference_server.engines.registry import find_engine
+from inference_server.jobs.admission import parse_settings
+from inference_server.jobs.blobs import Blobs
+from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.messages import Advanced, Done, FrameDone, Report, Run
+from inference_server.jobs.model import JobBody, JobResult, Stage
+from inference_server.media.files import replacing, write_bytes
+from inference_server.media.images import png_bytes, read_image
+from inference_server.media.labels import read_labels
+from inference_server.media.limits import Limits
+from inference_server.media.video import write_mp4
+from inference_server.provenance.credentials import Credentials
+from inference_server.provenance.identity import Identity
+from inference_server.provenance.recipe import make_recipe, write_recipe
+
+PREVIEW_EVERY = 0.5
+"""Seconds between preview pictures."""
+
+
+class JobRun:
+    """Everything that is written goes through temporary names, so that a killed run leaves no half files.
+
+    check: raises Cancelled or UserError when the run has to end; asked at every step and frame.
+    """
+
+    def __init__(
+        self,
+        command: Run,
+        *,
+        folder: DataFolder,
+        limits: Limits,
+        identity: Identity,
+        load: Callable[[EngineInfo], Engine],
+        check: Callable[[], None],
+        send: Callable[[Report], None],
+        free_memory: Callable[[], int | None],
+    ) -> None:
+        self.command = command
+        self.job = command.job
+        self.body = JobBody.model_validate(command.body)
+        self.folder = folder
+        self.blobs = Blobs(folder, limits)
+        self.limits = limits
+        self.load = load
+        self.check = check
+        self.send = send
+        self.free_memory = free_memory
+        self.frames_done: set[int] = set()
+        self._preview_at = 0.0
+        self._credentials = Credentials(
+            identity,
+            engine=self.body.engine,
+            weights=self.body.weights,
+            reference=self.body.reference,
+            title=self.body.name,
+        )
+
+    def run(self) -> None:
+        """Raises UserError, Cancelled, MemoryError, OSError; on return the result is complete and told."""
+        began = time.monotonic()
+        self.folder.frames(self.job).mkdir(parents=True, exist_ok=True)
+        self.report(Progress("loading"))
+        info = find_engine(self.body.engine)
+        task = self.read_task(info)
+        computed: set[int] = set()
+        description: dict[str, Any] = {}
+        if self.command.base is not None:
+            self.take_unchanged()
+        if task.base is None or task.base.changed:
+            engine = self.load(info)
+            self.report(Progress("preparing"))
+            for frame, image in engine.animate(task, self.report):
+                self.save_frame(frame, image)
+                computed.add(frame)
+                self.check()
+            description = engine.describe()
+        self._tell("writing")
+        height, width = task.reference.shape[:2]
+        self.write_video()
+        self.write_recipe(task, description, computed, (width, height))
+        result = JobResult(
+            frames=self.body.frames,
+            width=width,
+            height=height,
+            fps=self.body.fps,
+            computed_frames=len(computed),
+            seconds=round(time.monotonic() - began, 3),
+            demo_weights=self.command.demo,
+        )
+        # Last of all: whoever finds it knows that the job is complete, whatever happened to the message.
+        write_bytes(self.folder.job(self.job) / "result.json", result.model_dump_json().encode())
+        self.send(Done(self.job, result.model_dump()))
+
+    def read_task(self, info: EngineInfo) -> Task:
+        maps: dict[str, NDArray[np.uint8]] = {}
+        for name, hashes in self.body.tracks.items():
+            decoded = {digest: self._labels(digest) for digest in dict.fromkeys(hashes)}
+            maps[name] = np.stack([decoded[digest] for digest in hashes])
+        base = None
+        if self.command.base is not None:
+            base = Base(self.folder.trajectory(self.command.base), frozenset(self.command.changed))
+        return Task(
+            reference=read_image(self.blobs.read(self.body.reference), max_pixels=self.limits.pixels),
+            tracks=maps,
+            settings=parse_settings(info, self.body.settings),
+            trajectory=self.folder.trajectory(self.job),
+            base=base,
+        )
+
+    def take_unchanged(self) -> None:
+        """Link the base's frames that stay, and its trajectory if nothing is to be computed at all."""
+        assert self.command.base is not None
+        changed = set(self.command.changed)
+        for frame in range(self.body.frames):
+            if frame not in changed:
+                link_or_copy(self.folder.frame(self.command.base, frame), self.folder.frame(self.job, frame))
+                self._frame_done(frame)
+        own, other = self.folder.trajectory(self.job), self.folder.trajectory(self.command.base)
+        if not changed and not own.exists():
+            part = own.with_name("trajectory.part")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(other, part)
+            os.rename(part, own)
+
+    def save_frame(self, frame: int, image: NDArray[np.uint8]) -> None:
+        write_bytes(self.folder.frame(self.job, frame), self._credentials.sign_png(png_bytes(image)))
+        self._frame_done(frame)
+        self._save_preview(image)
+
+    def write_video(self) -> None:
+        def frames() -> Iterator[NDArray[np.uint8]]:
+            for frame in range(self.body.frames):
+                self.check()
+                yield read_image(self.folder.frame(self.job, frame), max_pixels=self.limits.pixels)
+
+        draft = self.folder.job(self.job) / "draft.mp4"
+        write_mp4(draft, frames(), self.body.fps)
+        self._credentials.sign_mp4(draft)
+        os.replace(draft, self.folder.job(self.job) / "video.mp4")
+
+    def write_recipe(self, task: Task, description: dict[str, Any], computed: set[int], size: tuple[int, int]) -> None:
+        base = None
+        if self.command.base is not None:
+            base = {"job": str(self.command.base), "computed": sorted(computed)}
+        recipe = make_recipe(
+            engine=self.body.engine,
+            weights=self.body.weights,
+            settings=task.settings,
+            reference=self.body.reference,
+            tracks=self.body.tracks,
+            frames=self.body.frames,
+            size=size,
+            fps=self.body.fps,
+            description=description or self._base_description(),
+            base=base,
+        )
+        write_recipe(self.folder.job(self.job) / "recipe.json", recipe)
+
+    def report(self, progress: Progress) -> None:
+        """What the engine calls after every step. Raises Cancelled to end the run."""
+        self.check()
+        if progress.preview is not None and time.monotonic() - self._preview_at > PREVIEW_EVERY:
+            self._save_preview(progress.preview)
+        self._tell(progress.stage, progress.step, progress.steps)
+
+    def _tell(self, stage: Stage, step: int = 0, steps: int = 0) -> None:
+        self.send(
+            Advanced(
+                self.job,
+                stage,
+                step,
+                steps,
+                frames_done=len(self.frames_done),
+                frames=self.body.frames,
+                memory_free=self.free_memory(),
+            )
+        )
+
+    def _frame_done(self, frame: int) -> None:
+        self.frames_done.add(frame)
+        self.send(FrameDone(self.job, frame))
+
+    def _save_preview(self, image: NDArray[np.uint8]) -> None:
+        self._preview_at = time.monotonic()
+        write_bytes(self.folder.job(self.job) / "preview.png", self._credentials.sign_png(png_bytes(image)))
+
+    def _labels(self, digest: str) -> NDArray[np.uint8]:
+        return read_labels(self.blobs.read(digest), name="A part map", max_pixels=self.limits.pixels)
+
+    def _base_description(self) -> dict[str, Any]:
+        """Nothing was computed: the pixels are the base's, so its engine is described."""
+        assert self.command.base is not None
+        recipe = json.loads((self.folder.job(self.command.base) / "recipe.json").read_text())
+        return dict(recipe["run"])
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """One file under two names where the file system can, so that a partial result costs no space for the rest."""
+    try:
+        target.unlink(missing_ok=True)
+        os.link(source, target)
+    except OSError:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)

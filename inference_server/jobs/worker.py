@@ -1,0 +1,224 @@
+"""The process that owns the device: `python -m inference_server.jobs.worker`, started by the server.
+
+It may be killed at any moment: what it leaves is either whole or is made again by the next one.
+"""
+
+import argparse
+import errno
+import faulthandler
+import importlib
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from inference_server.engines.protocol import Engine, EngineInfo
+from inference_server.errors import Cancelled, UserError
+from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.lock import ProcessLock
+from inference_server.jobs.messages import Cancel, Failed, Note, Ready, Report, Run, Stop, Stopped, decode, encode
+from inference_server.jobs.run import JobRun
+from inference_server.media.limits import SERVER_LIMITS
+from inference_server.provenance.identity import local_identity
+
+LOCK_WAIT = 10.0
+"""Seconds that an earlier worker, whose server is gone, gets to notice and end."""
+ORPHANED = 3
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    def __init__(
+        self, folder: DataFolder, options: argparse.Namespace, send: Callable[[Report], None], describe: "Describe"
+    ) -> None:
+        self.folder = folder
+        self.options = options
+        self.send = send
+        self.describe = describe
+        self.commands: queue.SimpleQueue[Run | Stop] = queue.SimpleQueue()
+        self._cancelled: set[UUID] = set()
+        self._stopping = False
+        self._loaded: tuple[tuple[str, Path, bool], Engine] | None = None
+
+    def read_commands(self, pipe: BinaryIO) -> None:
+        """A thread: cancelling must be heard while a step is computed. When the server is gone, so is this process."""
+        for line in pipe:
+            command = decode(line)
+            if isinstance(command, Cancel):
+                self._cancelled.add(command.job)
+                continue
+            self._stopping = self._stopping or isinstance(command, Stop)
+            self.commands.put(command)
+        os._exit(ORPHANED)
+
+    def serve(self) -> None:
+        self.send(Ready(self.describe(self.options.device)))
+        while isinstance(command := self.commands.get(), Run):
+            self._do(command)
+
+    def check(self, job: UUID) -> None:
+        """Raises Cancelled if the job, or this process, is to end; UserError `disk-full` before the disk is."""
+        if self._stopping or job in self._cancelled:
+            raise Cancelled
+        if self.folder.free_bytes() < self.options.disk_reserve:
+            raise disk_full(self.folder)
+
+    def engine(self, info: EngineInfo, weights: Path, low_memory: bool) -> Engine:
+        """The engine, loaded if another one or none was."""
+        key = (info.id, weights, low_memory)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None
+            module, _, function = info.implementation.partition(":")
+            load = getattr(importlib.import_module(module), function)
+            options = {"device": self.options.device, "dtype": self.options.dtype, "low_memory": low_memory}
+            self._loaded = (key, load(weights, **options))
+        return self._loaded[1]
+
+    def free_memory(self) -> int | None:
+        free = self.describe(self.options.device).get("memory_free")
+        return None if free is None else int(free)
+
+    def _do(self, command: Run) -> None:
+        job = command.job
+        log.info("job %s starts", job)
+        try:
+            try:
+                self._run(command, low_memory=command.low_memory or self.options.low_memory)
+            except MemoryError:
+                if command.low_memory or self.options.low_memory:
+                    raise
+                self._loaded = None
+                log.warning("job %s: out of memory, trying again with the smaller-memory settings", job)
+                text = (
+                    "The device's memory was full, so the rest was computed with the smaller-memory settings, slower."
+                )
+                self.send(Note(job, text, low_memory=True))
+                self._run(command, low_memory=True)
+        except Cancelled:
+            self.send(Stopped(job))
+        except UserError as error:
+            self.send(Failed(job, error.message, error.fix, error.code))
+        except MemoryError:
+            self._loaded = None
+            self.send(Failed(job, *OUT_OF_MEMORY))
+        except OSError as error:
+            log.exception("job %s", job)
+            failure = disk_full(self.folder) if is_disk_full(error) else None
+            if failure:
+                self.send(Failed(job, failure.message, failure.fix, failure.code))
+            else:
+                self.send(Failed(job, f"A file could not be used: {error}", SEE_LOG, "file-error"))
+        except Exception as error:
+            self._loaded = None  # who knows what state it is in
+            log.exception("job %s", job)
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self.send(Failed(job, f"The engine stopped: {reason}", SEE_LOG, "engine-failed"))
+        finally:
+            self._cancelled.discard(job)
+
+    def _run(self, command: Run, low_memory: bool) -> None:
+        JobRun(
+            command,
+            folder=self.folder,
+            limits=SERVER_LIMITS,
+            identity=local_identity(self.folder.identity),
+            load=lambda info: self.engine(info, command.weights_folder, low_memory),
+            check=lambda: self.check(command.job),
+            send=self.send,
+            free_memory=self.free_memory,
+        ).run()
+
+
+SEE_LOG = "Try again; if it happens again, send worker.log from the server's logs folder with a bug report."
+OUT_OF_MEMORY = (
+    "The device's memory is not enough, even with the smaller-memory settings",
+    "Close other programs that use the GPU, lower the resolution, or shorten the window.",
+    "out-of-memory",
+)
+
+
+def disk_full(folder: DataFolder) -> UserError:
+    return UserError(
+        f"The disk of the data folder {folder.root} is full ({folder.free_bytes() // 2**20} MiB free)",
+        fix="Delete old results or free some space, then press Retry: it goes on where it was.",
+        code="disk-full",
+    )
+
+
+def is_disk_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+Describe = Callable[[str], dict[str, Any]]
+
+
+def describe_device(name: str) -> dict[str, Any]:
+    from inference_server.engines.device import describe_device  # loads torch, which only this process may
+
+    return describe_device(name)
+
+
+def take_stdout() -> BinaryIO:
+    """The pipe to the server, for this module alone: whatever libraries print goes to the log."""
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return pipe
+
+
+def wait_for_device(folder: DataFolder) -> ProcessLock:
+    """Two workers must never write one trajectory: wait for an orphan of an earlier server, then end it."""
+    lock = ProcessLock(folder.worker_lock)
+    if lock.acquire(LOCK_WAIT):
+        return lock
+    holder = lock.holder()
+    log.warning("an earlier worker (process %s) does not end by itself: killing it", holder)
+    if holder is not None:
+        os.kill(holder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+    if not lock.acquire(LOCK_WAIT):
+        raise SystemExit("another worker holds the device and does not end")
+    return lock
+
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m inference_server.jobs.worker", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--low-memory", action="store_true")
+    parser.add_argument("--disk-reserve", type=int, default=0, metavar="BYTES")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None, describe: Describe = describe_device) -> int:
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's to handle
+    if hasattr(os, "nice"):
+        os.nice(5)  # on the CPU, the server and the artist's programs come first
+    options = parse_options(argv)
+    pipe, turn = take_stdout(), threading.Lock()
+
+    def send(report: Report) -> None:
+        with turn:
+            pipe.write(encode(report))
+
+    folder = DataFolder(options.data_dir)
+    worker = Worker(folder, options, send, describe)
+    threading.Thread(target=worker.read_commands, args=(sys.stdin.buffer,), daemon=True).start()
+    lock = wait_for_device(folder)
+    try:
+        worker.serve()
+    finally:
+        lock.release()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
