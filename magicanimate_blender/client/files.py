@@ -1,5 +1,6 @@
 """Files that are whole or not there at all."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -24,7 +25,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         part.write_bytes(data)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise file_problem(path, error) from error
 
 
