@@ -1,4 +1,4 @@
-"""`python3 tools/dev.py demo | test | lint | build`: the project's tasks, from a bare checkout, on any machine.
+"""`python3 tools/dev.py demo | test | lint | build | gui`: the project's tasks, from a bare checkout, on any machine.
 
 Needs nothing but a Python; makes a virtual environment in the checkout and installs what requirements.txt pins.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -86,6 +88,22 @@ def build(args: argparse.Namespace) -> int:
     return run([python, "-m", "tools.extension", "--out", args.out.resolve()])
 
 
+def gui(args: argparse.Namespace) -> int:
+    """Blender's real window, driven by clicks, in a chroot per Debian suite that has a Blender."""
+    python = full_environment().ensure()
+    if platform.system() != "Linux" or os.geteuid() or not shutil.which("debootstrap"):
+        raise SetupError("Window tests run Blender in chroots. Run this as root on Linux with debootstrap installed.")
+    for suite in ("trixie", "sid"):
+        root = args.chroots.resolve() / suite
+        if not (root / "usr/bin/blender").exists():
+            root.parent.mkdir(parents=True, exist_ok=True)
+            print(f"Making {root}: about 2 GB, some minutes", flush=True)
+            if run(["bash", "tests/gui/make_chroot.sh", suite, root]):
+                raise SetupError(f"{root} could not be made. Its reason stands above; remove the folder and try again.")
+    places = {"BLENDER_CHROOTS": str(args.chroots.resolve()), "WINDOW_PICTURES": str(args.out.resolve())}
+    return run([python, "-m", "pytest", "tests/gui", *args.pytest], **places)
+
+
 def system_packages(args: argparse.Namespace) -> int:
     print("\n".join(missing_system_packages()))
     return 0
@@ -110,11 +128,16 @@ def main() -> int:
     command.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR")
     command.set_defaults(run=build)
 
+    command = commands.add_parser("gui", help="the add-on in Blender's window, by clicks (Linux, root)")
+    command.add_argument("--chroots", type=Path, default=ROOT / "build/chroots", metavar="DIR")
+    command.add_argument("--out", type=Path, default=ROOT / "build/pictures", metavar="DIR", help="for screenshots")
+    command.set_defaults(run=gui)
+
     command = commands.add_parser("system-packages", help="print the Debian packages that are missing here")
     command.set_defaults(run=system_packages)
 
     args, rest = parser.parse_known_args()
-    if rest and args.run is not test:
+    if rest and args.run not in (test, gui):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     args.pytest = rest
     try:

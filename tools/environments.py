@@ -63,7 +63,7 @@ class Environment:
         if python_version(self.python) != self.python_version:
             self._create()
         print(f"Installing what is pinned into {self.folder.name}", flush=True)
-        pip = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *self.pins]
+        pip = [str(self.python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *self.pins]
         if subprocess.run(pip, cwd=ROOT).returncode:
             raise SetupError(
                 f"pip could not install the pinned packages into {self.folder.name}. "
