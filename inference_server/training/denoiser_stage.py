@@ -1,5 +1,6 @@
 """Second and third stage: the denoiser, first on pairs of single pictures, then on clips with motion modules."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,18 +34,15 @@ class DenoiserBatch:
     seed: int
 
 
-def batches(
-    pool: ClipPool, start: int, *, clips: int, frames: int | None, stream: int, ready: int
-) -> Iterator[DenoiserBatch]:
+def batches(pool: ClipPool, start: int, *, clips: int, frames: int | None, stream: int) -> Iterator[DenoiserBatch]:
     """Endless batches; number n is the same in every run. `frames`: that many frames anywhere in each clip; None:
     8 to 16 consecutive ones, as many for all clips of a batch."""
-    number = start
-    while True:
+    for number in itertools.count(start):
         rng = np.random.default_rng([stream, number])
         length = frames or int(rng.integers(8, 17))
         rows = []
         for _ in range(clips):
-            clip = pool[int(rng.integers(ready))]
+            clip = pool[int(rng.integers(len(pool)))]
             total = len(clip.frames)
             if frames:
                 chosen = rng.choice(total, length, replace=False)
@@ -65,7 +63,6 @@ def batches(
             dropped=int((rng.uniform(size=clips) < DROPPED_REFERENCES).sum()),
             seed=int(rng.integers(2**62)),
         )
-        number += 1
 
 
 def hints_of(parts: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def skip_prompt(network: nn.Module) -> None:
         }
     )
     for name, parameter in network.named_parameters():
-        if ".attn2." in name or ".norm2." in name and "transformer_blocks" in name:
+        if ".attn2." in name or (".norm2." in name and "transformer_blocks" in name):
             parameter.requires_grad_(False)
 
 

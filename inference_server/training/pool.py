@@ -12,7 +12,7 @@ LOOKS_PER_MOTION = 2
 
 
 class ClipPool:
-    """A folder of clips, one file per motion. Clip number n is look n % LOOKS_PER_MOTION of motion n // LOOKS_PER_MOTION."""
+    """A folder of clips, one file per motion; clip n is look n % LOOKS_PER_MOTION of motion n // LOOKS_PER_MOTION."""
 
     def __init__(self, folder: Path, size: int, motions: int) -> None:
         self.folder = folder

@@ -50,7 +50,7 @@ def recorded_queries(unet: UNet3D) -> Iterator[dict[str, Tensor]]:
     record: dict[str, Tensor] = {}
     handles = []
     for name, block in unet.named_modules():
-        if name.startswith(SUPERVISED) and name.endswith(".transformer_blocks.0"):
+        if name.startswith(SUPERVISED) and ".attentions." in name and name.endswith(".transformer_blocks.0"):
             keep = lambda _module, _inputs, output, name=name: record.__setitem__(name, output)  # noqa: E731
             handles.append(block.norm1.register_forward_hook(keep))
     try:
