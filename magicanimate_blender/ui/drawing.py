@@ -1,0 +1,123 @@
+"""Draw the part maps of a job a slice at a time, so that Blender's window stays alive.
+
+Reading a frame needs Blender's main thread (about 10 ms), drawing it does not (about 50 ms): a pool does that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import bpy
+
+from ..animation import Animation
+from ..densepose.errors import DensePoseError
+from ..raster.png import encode_labels
+from ..scene.characters import Character, get_object
+from ..scene.errors import SceneError
+from ..scene.part_maps import FrameReading, read_frames
+
+SLICE = 0.04
+"""Seconds of the main thread that one tick may take; a heavy rig's single frame may take longer."""
+AHEAD = 4
+"""Frames read but not yet drawn: bounds memory."""
+WORKERS = 2
+
+
+class Drawing:
+    """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `animations`, which wait for them.
+
+    The scene is kept by its session id: it may be renamed or deleted meanwhile, and undo replaces it in memory.
+    """
+
+    def __init__(
+        self,
+        scene: bpy.types.Scene,
+        characters: Sequence[Character],
+        frames: Sequence[int],
+        size: tuple[int, int],
+        animations: Sequence[Animation],
+    ) -> None:
+        self.animations = list(animations)
+        self.error: DensePoseError | None = None
+        self._scene = scene.session_uid
+        self._characters = list(characters)
+        self._to_read = deque(enumerate(frames))
+        self._size = size
+        self._drawn: deque[tuple[int, Future[bytes]]] = deque()
+        self._pool = ThreadPoolExecutor(WORKERS, "magicanimate drawing")
+
+    @property
+    def done(self) -> bool:
+        return self.error is not None or not (self._to_read or self._drawn)
+
+    def work(self, seconds: float = SLICE) -> None:
+        """Go on for about that long. A problem of the scene ends it: see `error`."""
+        try:
+            self._hand_over()
+            if self._to_read and len(self._drawn) < AHEAD and not _occupied():
+                self._read(time.monotonic() + seconds)
+        except DensePoseError as error:
+            self.error = error
+        if self.done:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Stop drawing. The jobs themselves are not told."""
+        self._to_read.clear()
+        self._drawn.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, until: float) -> None:
+        scene = next((s for s in bpy.data.scenes if s.session_uid == self._scene), None)
+        if scene is None:
+            raise SceneError("The scene was deleted while its part maps were drawn.", "Animate another scene.")
+        frames = [frame for _, frame in self._to_read]
+        with _poses_kept(self._characters):
+            readings = read_frames(scene, self._characters, frames, *self._size)
+            try:
+                for reading in readings:
+                    number, _ = self._to_read.popleft()
+                    self._drawn.append((number, self._pool.submit(_png, reading)))
+                    if time.monotonic() > until or len(self._drawn) >= AHEAD:
+                        break
+            finally:
+                readings.close()  # puts the scene back to the frame that the person looks at
+
+    def _hand_over(self) -> None:
+        while self._drawn and self._drawn[0][1].done():
+            number, future = self._drawn.popleft()
+            png = future.result()
+            for animation in self.animations:
+                if not animation.poll().state.ended:
+                    animation.add_map(number, png)
+
+
+def _png(reading: FrameReading) -> bytes:
+    return encode_labels(reading.draw())
+
+
+def _occupied() -> bool:
+    """Whether somebody else is moving through the frames just now."""
+    playing = any(w.screen.is_animation_playing for w in bpy.context.window_manager.windows)
+    return playing or bpy.app.is_job_running("RENDER")
+
+
+@contextmanager
+def _poses_kept(characters: Sequence[Character]) -> Iterator[None]:
+    """Going through frames would undo a pose that has no keys yet: put it back afterwards."""
+    rigs = [get_object(character.armature) for character in characters]
+    poses = [{bone.name: bone.matrix_basis.copy() for bone in rig.pose.bones} for rig in rigs]
+    places = [rig.matrix_basis.copy() for rig in rigs]
+    try:
+        yield
+    finally:
+        for rig, pose, place in zip(rigs, poses, places, strict=True):
+            for bone in rig.pose.bones:
+                if bone.matrix_basis != pose[bone.name]:
+                    bone.matrix_basis = pose[bone.name]
+            if rig.matrix_basis != place:
+                rig.matrix_basis = place

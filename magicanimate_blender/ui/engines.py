@@ -1,0 +1,45 @@
+"""The engines that the server has, remembered so that the panel is whole before any server runs."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from ..client import ClientError, Engine, FileProblem, WeightSet, write_atomic
+from ..client.model import parse_list
+from .package import data_folder, package_folder
+from .settings import SceneSettings
+
+
+def stored_engines() -> list[Engine]:
+    """As the server last told, else as the add-on's own version of the server has them."""
+    for path in (data_folder() / "engines.json", package_folder() / "assets" / "engines.json"):
+        try:
+            return parse_list(Engine, json.loads(path.read_bytes()))
+        except (OSError, ValueError, ClientError):
+            continue
+    raise FileProblem("The add-on's files are damaged", fix="Install it again.", code="broken-addon")
+
+
+def store_engines(engines: Sequence[Engine]) -> None:
+    """Raises FileProblem."""
+    write_atomic(data_folder() / "engines.json", json.dumps([dataclasses.asdict(e) for e in engines]).encode())
+
+
+def engine_for(settings: SceneSettings, engines: Sequence[Engine]) -> Engine:
+    return next((engine for engine in engines if engine.id == settings.engine), engines[0])
+
+
+def weights_for(settings: SceneSettings, engine: Engine) -> WeightSet:
+    """The chosen weights; without a choice the best that are ready, else the best."""
+    chosen = next((w for w in engine.weight_sets if w.id == settings.weights), None)
+    by_worth = sorted(engine.weight_sets, key=lambda w: (w.state != "ready", w.demo))
+    return chosen or by_worth[0]
+
+
+def output_size(settings: SceneSettings, weights: WeightSet) -> tuple[int, int]:
+    """Width and height in pixels: the advised ones, or the user's in multiples that the weights can do."""
+    if settings.use_advised_size:
+        return weights.default_size
+    multiple = weights.size_multiple
+    width, height = (max(multiple, round(length / multiple) * multiple) for length in (settings.width, settings.height))
+    return width, height
