@@ -17,7 +17,7 @@ REPEATS = 15
 
 
 def figure(triangle_count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A trunk and four limbs of lumpy ellipsoids that fill a person's part of the frame, with so many triangles in all."""
+    """Head, trunk and limbs as ellipsoids, about as large in the frame as a person, with so many triangles in all."""
     parts = [((0, 0, 0), (0.25, 0.16, 0.55)), ((0, 0, 0.75), (0.13, 0.13, 0.18))]
     parts += [((s * 0.45, 0.1, 0.3), (0.35, 0.07, 0.07)) for s in (1, -1)]
     parts += [((s * 0.14, 0, -0.75), (0.10, 0.10, 0.5)) for s in (1, -1)]
@@ -44,7 +44,7 @@ def median_ms(call: object, *arguments: object) -> float:
 
 def main() -> None:
     """Print the table."""
-    looking_along_y = np.array([[1, 0, 0, 0], [0, 0, -1, -4], [0, 1, 0, -0.1], [0, 0, 0, 1]], float)
+    looking_along_y = np.array([[1, 0, 0, 0], [0, 0, -1, -2.6], [0, 1, 0, -0.1], [0, 0, 0, 1]], float)
     results = {"machine": platform.machine(), "numpy": np.__version__, "repeats": REPEATS}
     for size in (512, 768):
         camera = Camera.from_blender(looking_along_y, width=size, height=size)

@@ -1,8 +1,9 @@
 """Bone names of the rig families, as patterns per segment.
 
-A pattern is a file-name pattern (`*`, `?`, `[0-9]`), matched without regard to case after the prefixes below are stripped.
-`{side}` stands for left/right, `{s}` for l/r. Sources: the SMPL-X joint list (smpl-x.is.tue.mpg.de), Rigify's human metarig,
-Mixamo's and Unreal's mannequin skeletons, the VRM 1.0 humanoid, MakeHuman's "default", "game_engine" and "cmu_mb" rigs (CC0).
+A pattern is a file-name pattern (`*`, `?`, `[0-9]`), matched without regard to case once the prefixes below are gone.
+`{side}` stands for left/right, `{s}` for l/r. Sources: the SMPL-X joint list (smpl-x.is.tue.mpg.de), Rigify's human
+metarig, Mixamo's and Unreal's mannequin skeletons, the VRM 1.0 humanoid, MakeHuman's "default", "game_engine" and
+"cmu_mb" rigs (CC0).
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ FAMILIES: tuple[Family, ...] = (
         "Rigify",
         {
             "torso": "spine spine.00[1-3]",
-            "head": "spine.00[4-9] face jaw* chin* nose* tongue* teeth* lip* forehead* temple* brow* lid* ear* cheek* eye*",
+            "head": "spine.00[4-9] face jaw* chin* nose* tongue* teeth* lip* forehead* temple* brow* lid* ear* "
+            "cheek* eye*",
         },
         {
             "torso": "pelvis.{s} breast.{s} shoulder.{s}",
@@ -126,7 +128,8 @@ FAMILIES: tuple[Family, ...] = (
             "head": "j_adj_{s}_faceeye",
             "uarm": "j_bip_{s}_upperarm",
             "farm": "j_bip_{s}_lowerarm",
-            "hand": "j_bip_{s}_hand j_bip_{s}_thumb? j_bip_{s}_index? j_bip_{s}_middle? j_bip_{s}_ring? j_bip_{s}_little?",
+            "hand": "j_bip_{s}_hand j_bip_{s}_thumb? j_bip_{s}_index? j_bip_{s}_middle? j_bip_{s}_ring? "
+            "j_bip_{s}_little?",
             "thigh": "j_bip_{s}_upperleg",
             "calf": "j_bip_{s}_lowerleg",
             "foot": "j_bip_{s}_foot j_bip_{s}_toebase",
@@ -160,7 +163,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
 )
 
-# Any other rig: words of the name (camel case and separators split, lower case, joined by blanks), first row that matches wins.
+# Any other rig: the words of a name (camel case and separators split, lower case, joined by blanks); the first row
+# wins.
 GENERIC_LIMBS: tuple[tuple[str, str], ...] = (
     ("hand", r"\b(thumb|index|middle|mid|ring|pinky|pinkie|little|fingers?|carpal|metacarpals?|palm|hand|wrist)\b"),
     ("farm", r"\b(fore ?arm|lower ?arm|low ?arm|elbow|ulna|radius)\b"),

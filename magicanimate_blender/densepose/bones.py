@@ -18,14 +18,24 @@ __all__ = ["GENERIC", "BoneSegments", "segments_of_bones"]
 
 GENERIC = "generic"
 _MIN_SEGMENTS = 4  # a family is recognised when its names cover at least so many of the 14 segments
-_SPOKEN = {"uarm": "upper arm", "farm": "lower arm", "hand": "hand", "thigh": "thigh", "calf": "lower leg", "foot": "foot"}
+_HELPER = re.compile(
+    r"\b(helper|corrective)\b"
+)  # they straddle the joint that they round off: their weights tell nothing
+_SPOKEN = {
+    "uarm": "upper arm",
+    "farm": "lower arm",
+    "hand": "hand",
+    "thigh": "thigh",
+    "calf": "lower leg",
+    "foot": "foot",
+}
 
 
 @dataclass(frozen=True)
 class BoneSegments:
     """What a rig's bone names mean.
 
-    segment: int8 (B,), index into SEGMENTS, -1 for a bone that belongs to no part of the body (no mapped ancestor).
+    segment: int8 (B,), index into SEGMENTS; -1 for a bone without a mapped ancestor, and for helper bones at joints.
     family: name of the rig family, or GENERIC.
     unknown: names found in no table; they took the segment of their nearest mapped ancestor, or -1.
     heads_inside: the family's bone heads sit above the weight rings (see anchors).
@@ -41,13 +51,13 @@ class BoneSegments:
         return tuple(spoken_segment(name) for i, name in enumerate(SEGMENTS) if not (self.segment == i).any())
 
     def require_whole_body(self) -> None:
-        """Raise DensePoseError when a part that the labels are measured from has no bone (hands, feet and head may lack)."""
+        """Raise DensePoseError when a part that labels are measured from has no bone; hands, feet and head may lack."""
         needed = {spoken_segment(n) for n in SEGMENTS if n.split("_")[0] in ("torso", "uarm", "farm", "thigh", "calf")}
         missing = [name for name in self.missing() if name in needed]
         if missing:
             raise DensePoseError(
                 f"The rig has no bone for the {_listed(missing)}.",
-                "Name those bones after a known rig (Rigify, Mixamo, MakeHuman, Unreal, VRM, SMPL-X), or add what is missing.",
+                "Name those bones after a known rig (Rigify, Mixamo, MakeHuman, Unreal, VRM, SMPL-X), or add them.",
             )
 
 
@@ -64,10 +74,10 @@ def _listed(names: Sequence[str]) -> str:
 def segments_of_bones(
     names: Sequence[str], parents: Sequence[int], humanoid: Mapping[str, str] | None = None
 ) -> BoneSegments:
-    """Map bones to segments: by the best fitting family's table, else by the words in the name, else as the parent bone.
+    """Map bones to segments: by the best fitting family's table, else by the words in the name, else as the parent.
 
     names: bone names. parents: index of each bone's parent, -1 for a root.
-    humanoid: VRM humanoid bone -> bone name ("leftUpperArm" -> "Arm_L"), where the file says so; it goes before any table.
+    humanoid: VRM humanoid bone -> bone name ("leftUpperArm" -> "Arm_L"), where the file says so; it goes before tables.
     Raises DensePoseError if there are no bones or none has a name that means anything.
     """
     if not names:
@@ -79,12 +89,15 @@ def segments_of_bones(
         table = _compiled(next(f for f in FAMILIES if f.name == "VRM humanoid"))
         found = [_lookup(meant[n], table) if n in meant else s for n, s in zip(names, found, strict=True)]
     words = [_words(name) for name in names]
+    helper = [bool(_HELPER.search(w)) for w in words]
     shoulder_is_arm, hip_is_thigh = _joint_named(words)
     segment = np.full(len(names), -1, np.int8)
     for i in range(len(names)):
+        if helper[i]:
+            continue
         own = found[i]
         segment[i] = own if own >= 0 else _by_words(words[i], shoulder_is_arm, hip_is_thigh)
-    unknown = tuple(name for name, s in zip(names, segment, strict=True) if s < 0)
+    unknown = tuple(name for name, s, skip in zip(names, segment, helper, strict=True) if s < 0 and not skip)
     if (segment < 0).all():
         raise DensePoseError(
             f"None of the {len(names)} bone names means a part of a body (the first is “{names[0]}”).",
@@ -95,8 +108,19 @@ def segments_of_bones(
         bone, steps = i, 0
         while bone >= 0 and segment[bone] < 0 and steps <= len(names):
             bone, steps = int(parents[bone]), steps + 1
-        resolved[i] = segment[bone] if bone >= 0 else -1
+        resolved[i] = segment[bone] if bone >= 0 and not helper[i] else -1
+    _lower_neck_is_torso(resolved, parents)
     return BoneSegments(resolved, family.name if family else GENERIC, unknown, bool(family and family.heads_inside))
+
+
+def _lower_neck_is_torso(segment: NDArray[np.int8], parents: Sequence[int]) -> None:
+    """A "neck" that carries the arms is chest: rigs count spine bones differently (MPFB's Rigify has one more)."""
+    for arm in np.flatnonzero(np.isin(segment, [index_of("uarm_l"), index_of("uarm_r")])):
+        bone, steps = int(parents[arm]), 0
+        while bone >= 0 and steps <= len(segment):
+            if segment[bone] == index_of("head"):
+                segment[bone] = index_of("torso")
+            bone, steps = int(parents[bone]), steps + 1
 
 
 def _plain(name: str) -> str:
@@ -130,7 +154,7 @@ def _best_family(plain: Sequence[str]) -> tuple[Family | None, list[int]]:
 
 
 def _words(name: str) -> str:
-    """"CC_Base_L_ForeArm01" -> "cc base l fore arm 01"."""
+    """ "CC_Base_L_ForeArm01" -> "cc base l fore arm 01"."""
     name = name.rsplit(":", 1)[-1]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
     text = " ".join(words).lower()
@@ -144,7 +168,7 @@ def _side(words: str) -> str:
 
 
 def _joint_named(words: Sequence[str]) -> tuple[bool, bool]:
-    """Rigs named after joints call the upper arm "shoulder" and the thigh "hip": so where nothing else is called that."""
+    """Whether "shoulder" means upper arm and "hip" thigh, as in rigs named after joints: where no other name does."""
 
     def any_limb(part: str) -> bool:
         pattern = dict(GENERIC_LIMBS)[part]

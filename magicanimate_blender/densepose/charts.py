@@ -1,7 +1,7 @@
 """U,V of the DensePose charts, 0..1 in each part: approximate, from the same limb frames as the labels.
 
-Directions as in the published charts: U along limbs, V around them. Against those, U is linear in the place along the limb
-(R2 >= .99) and V in the angle about it (R2 .94-.98); on hands and feet U is rough.
+Directions as in the published charts: U along limbs, V around them. Against those, U is linear in the place along the
+limb (R2 >= .99) and V in the angle about it (R2 .94-.98); on hands and feet U is rough.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 _FORWARD = np.array([0.0, 0.0, 1.0])
 # label -> start and end of its limb, sign of U along it and of V with the angle atan2(O, F)
 _LIMB_CHARTS: dict[int, tuple[str, str, int, int]] = {
-    7: ("hip_r", "knee_r", 1, 1), 8: ("hip_l", "knee_l", 1, 1), 9: ("hip_r", "knee_r", -1, 1), 10: ("hip_l", "knee_l", -1, 1),
+    7: ("hip_r", "knee_r", 1, 1), 8: ("hip_l", "knee_l", 1, 1),
+    9: ("hip_r", "knee_r", -1, 1), 10: ("hip_l", "knee_l", -1, 1),
     11: ("knee_r", "ankle_r", -1, 1), 12: ("knee_l", "ankle_l", -1, 1),
     13: ("knee_r", "ankle_r", 1, -1), 14: ("knee_l", "ankle_l", 1, -1),
     15: ("shoulder_l", "elbow_l", 1, -1), 16: ("shoulder_r", "elbow_r", 1, -1),
@@ -29,9 +30,7 @@ _LIMB_CHARTS: dict[int, tuple[str, str, int, int]] = {
 }  # fmt: skip
 
 
-def chart_uv(
-    vertices: ArrayLike, triangles: ArrayLike, labels: ArrayLike, anchors: Anchors
-) -> NDArray[np.float32]:
+def chart_uv(vertices: ArrayLike, triangles: ArrayLike, labels: ArrayLike, anchors: Anchors) -> NDArray[np.float32]:
     """U and V at every corner of every labelled triangle of a rest body: float32 (T, 3, 2) in 0..1; 0 for background.
 
     Each chart spans 0..1 over the triangles given, so pass all meshes of a character together.

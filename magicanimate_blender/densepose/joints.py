@@ -14,7 +14,14 @@ from .segments import SEGMENTS
 
 __all__ = ["Joints", "joints_of_bones"]
 
-_JOINT_OF_SEGMENT = {"uarm": "shoulder", "farm": "elbow", "hand": "wrist", "thigh": "hip", "calf": "knee", "foot": "ankle"}
+_JOINT_OF_SEGMENT = {
+    "uarm": "shoulder",
+    "farm": "elbow",
+    "hand": "wrist",
+    "thigh": "hip",
+    "calf": "knee",
+    "foot": "ankle",
+}
 _THUMB = re.compile(r"thumb|finger1-1|finger0", re.IGNORECASE)
 
 
@@ -30,9 +37,7 @@ class Joints:
     heads_inside: bool = False
 
 
-def joints_of_bones(
-    bones: BoneSegments, names: Sequence[str], parents: Sequence[int], heads: ArrayLike
-) -> Joints:
+def joints_of_bones(bones: BoneSegments, names: Sequence[str], parents: Sequence[int], heads: ArrayLike) -> Joints:
     """The joints of a rig: each is the head of the bone that begins its segment.
 
     heads: (B, 3) rest positions of bone heads, in the mesh's coordinates.
@@ -42,9 +47,7 @@ def joints_of_bones(
     descendants = _descendants(parents)
     positions: dict[str, NDArray[np.float64]] = {}
     for i, name in enumerate(SEGMENTS):
-        begins = [
-            b for b in np.flatnonzero(bones.segment == i) if parents[b] < 0 or bones.segment[parents[b]] != i
-        ]
+        begins = [b for b in np.flatnonzero(bones.segment == i) if parents[b] < 0 or bones.segment[parents[b]] != i]
         if not begins or name == "torso":
             continue
         first = max(begins, key=lambda b: descendants[b])

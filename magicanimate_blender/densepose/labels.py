@@ -1,8 +1,8 @@
 """The 24 DensePose body parts and the background: names, colours and mirror pairs.
 
-Left and right are the subject's. The colours are those of the pictures that MagicAnimate was trained on: matplotlib's viridis
-at floor(label * 255 / 24), so that nearby labels differ by a few levels only: a picture is exact or it is wrong.
-Mind the order: 3 is the RIGHT hand but 5 the LEFT foot.
+Left and right are the subject's. The colours are those of the pictures that MagicAnimate was trained on: matplotlib's
+viridis at floor(label * 255 / 24), so that nearby labels differ by a few levels only: a picture is exact or it is
+wrong. Mind the order: 3 is the RIGHT hand but 5 the LEFT foot.
 """
 
 from __future__ import annotations

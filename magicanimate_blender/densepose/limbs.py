@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 class Split(NamedTuple):
-    """Front / inside where c0 + c1 F + c2 O + c3 t + c4 O t + c5 F t + c6 t^2 > 0. Fitted on SMPL and SMPL-X rest poses."""
+    """Front or inside where c0 + c1 F + c2 O + c3 t + c4 O t + c5 F t + c6 t^2 > 0; fitted on SMPL and SMPL-X."""
 
     c0: float
     c1: float

@@ -25,8 +25,8 @@ def rough_axes(
 ) -> tuple[Axes, bool]:
     """Axes from the centres of the segments, or from what the caller knows, and whether the sides are swapped.
 
-    Sides are swapped when the body was mirrored (negative scale), so that its .L bones move its right side: its toes then
-    point backwards, or `forward` disagrees. The axes are right either way; swap the segments (MIRROR_SEGMENT).
+    Sides are swapped when the body was mirrored (negative scale), so that its .L bones move its right side: its toes
+    then point backwards, or `forward` disagrees. The axes are right either way; swap the segments (MIRROR_SEGMENT).
     Raises DensePoseError where nothing tells up from down or left from right.
     """
     centres = {int(i): vertices[segment == i].mean(axis=0) for i in np.unique(segment[segment >= 0])}
@@ -83,7 +83,7 @@ def _toes_point_back(body: NDArray[np.float64], segment: NDArray[np.int8]) -> bo
 
 
 def with_left(left: NDArray[np.float64], up: NDArray[np.float64]) -> Axes:
-    """Axes whose left is the given direction, made orthogonal to up and snapped to a coordinate axis within 6 degrees."""
+    """Axes whose left is the given direction, orthogonal to up and snapped to a coordinate axis within 6 degrees."""
     left = _snapped(left - up * (left @ up), _SNAP_LEFT_DEGREES)
     left = _unit(left - up * (left @ up))
     return np.stack([left, up, np.cross(left, up)])

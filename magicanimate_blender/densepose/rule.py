@@ -1,7 +1,7 @@
 """Points and faces of a rest body -> DensePose labels.
 
-The constants were fitted on the published DensePose charts of SMPL and SMPL-X in T-pose, where faces agree on 99 % of the
-area. Labels are computed once, in the rest pose, and stay with the faces however they are posed.
+The constants were fitted on the published DensePose charts of SMPL and SMPL-X in T-pose, where faces agree on 99 % of
+the area. Labels are computed once, in the rest pose, and stay with the faces however they are posed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _SIGN = {"l": 1, "r": -1}
 _FORWARD = np.array([0.0, 0.0, 1.0])
 _LEFT = np.array([1.0, 0.0, 0.0])
 
-# the lower edge of the torso's front, a V like that of briefs: half width in hip widths -> height over crotch in inseams
+# the lower edge of the torso's front, a V as of briefs: distance from the middle in hip widths -> height over the
+# crotch in inseams
 _BRIEFS = np.array(
     [(0, 0), (.09, .008), (.19, .030), (.31, .060), (.455, .089), (.61, .112), (.755, .128), (.875, .141), (.95, .160),
      (1, .168)]
@@ -58,14 +59,12 @@ def label_faces(
 
     vertices (V, 3), triangles (T, 3), segment_weights (V, 14) from `sum_by_segment`.
     anchors: those of the character's body, for its clothes and other meshes; found on this mesh where not given, with
-    joints, up, forward and palms as in `find_anchors`. Faces without weights take the label of the nearest labelled face.
+    joints, up, forward and palms as in `find_anchors`. Faces without weights take the label of the nearest one with.
     Raises DensePoseError.
     """
     vertices, triangles, segment_weights = checked_mesh(vertices, triangles, segment_weights)
     if anchors is None:
-        anchors = find_anchors(
-            vertices, triangles, segment_weights, joints, up=up, forward=forward, palms=palms
-        )
+        anchors = find_anchors(vertices, triangles, segment_weights, joints, up=up, forward=forward, palms=palms)
     segment = majority(segment_weights, triangles)
     if (segment < 0).all():
         raise DensePoseError(
@@ -91,7 +90,7 @@ def checked_mesh(
         raise DensePoseError("The mesh has no faces.", "Choose the mesh that the rig deforms.")
     if segment_weights.shape != (len(vertices), len(SEGMENTS)):
         raise DensePoseError(
-            f"Weights are needed for {len(vertices)} vertices and {len(SEGMENTS)} segments, not {segment_weights.shape}.",
+            f"Weights of shape {segment_weights.shape} do not fit {len(vertices)} vertices, {len(SEGMENTS)} segments.",
             "Sum the skin weights with sum_by_segment.",
         )
     if not np.isfinite(vertices).all():
@@ -137,10 +136,13 @@ def _head(p: Points, segment: NDArray[np.int8], anchors: Anchors) -> Mask:
     X = np.abs(p[:, 0] - anchors.x0) / H
     head = segment == _HEAD
     collar: Mask = (head | (segment == _TORSO)) & (above > 0.003) & (X < 0.15)
-    return collar | (head & (above > 0.06))
+    crown: Mask = head & (above > 0.06)
+    return collar | crown
 
 
-def _label_leg(p: Points, segment: NDArray[np.int8], on_side: Mask, side: str, anchors: Anchors, labels: Labels) -> None:
+def _label_leg(
+    p: Points, segment: NDArray[np.int8], on_side: Mask, side: str, anchors: Anchors, labels: Labels
+) -> None:
     hip, knee, ankle = (anchors.points[f"{n}_{side}"] for n in ("hip", "knee", "ankle"))
     thigh, calf, foot = (segment == index_of(f"{n}_{side}") for n in LEGS)
     x = np.abs(p[:, 0] - anchors.x0) / anchors.hip_width
@@ -158,7 +160,9 @@ def _label_leg(p: Points, segment: NDArray[np.int8], on_side: Mask, side: str, a
     labels[leg] = np.where(below_ankle, _FOOT[side], np.where(below_knee, lower, upper))
 
 
-def _label_arm(p: Points, segment: NDArray[np.int8], on_side: Mask, side: str, anchors: Anchors, labels: Labels) -> None:
+def _label_arm(
+    p: Points, segment: NDArray[np.int8], on_side: Mask, side: str, anchors: Anchors, labels: Labels
+) -> None:
     shoulder, elbow, wrist = (anchors.points[f"{n}_{side}"] for n in ("shoulder", "elbow", "wrist"))
     uarm, farm, hand = (segment == index_of(f"{n}_{side}") for n in ARMS)
     sign = _SIGN[side]

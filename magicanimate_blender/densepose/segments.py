@@ -1,4 +1,4 @@
-"""The 14 segments of a body: what skin weights tell, before geometry splits them into front and back, inside and outside."""
+"""The 14 segments of a body: what skin weights tell, before geometry splits them into front and back."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def sum_by_segment(
         np.asarray(weight, np.float64)[known],
         minlength=vertex_count * len(SEGMENTS),
     )
-    return flat.reshape(vertex_count, len(SEGMENTS))
+    return flat.reshape(vertex_count, len(SEGMENTS)).astype(np.float64)
 
 
 def strongest(segment_weights: NDArray[np.float64]) -> NDArray[np.int8]:
     """The segment with the largest weight per row, -1 where all weights are zero: int8 (V,)."""
-    segment = segment_weights.argmax(1).astype(np.int8)
+    segment: NDArray[np.int8] = segment_weights.argmax(1).astype(np.int8)
     segment[segment_weights.max(1) <= 0] = -1
     return segment
 

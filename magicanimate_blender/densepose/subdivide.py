@@ -24,7 +24,8 @@ class Subdivision:
     """A mesh cut along borders. New vertices are mixtures of the old, so that they follow any pose or shape key.
 
     parents (N, 3), weights (N, 3): each new vertex is the weighted sum of three old ones.
-    triangles (T, 3): into the old vertices followed by the new. labels: uint8 (T,). source (T,): the old triangle of each.
+    triangles (T, 3): into the old vertices followed by the new. labels: uint8 (T,). source (T,): the old triangle of
+    each.
     """
 
     parents: Index
@@ -34,7 +35,7 @@ class Subdivision:
     source: Index
 
     def positions(self, vertices: ArrayLike) -> Points:
-        """Any values at the old vertices, (V, K) -> at old and new ones, (V + N, K); K = 3 for positions of any frame."""
+        """Values at the old vertices, (V, K) -> at old and new ones, (V + N, K); K = 3 for positions of any frame."""
         vertices = np.asarray(vertices, np.float64)
         return np.concatenate([vertices, (vertices[self.parents] * self.weights[..., None]).sum(axis=1)])
 
@@ -124,14 +125,21 @@ def _split(
     whole = count == 0
     pieces, mixtures, sources = [triangles[whole]], [corners[whole]], [source[whole]]
     base = numbers.max(initial=0) - len(t) + 1
-    # turned so that the cut sides come first: side 0; sides 0 and 1; all. The pieces in the six corners 0-2 and cuts 3-5
-    layouts = {1: [(0, 3, 2), (3, 1, 2)], 2: [(3, 1, 4), (0, 3, 4), (0, 4, 2)], 3: [(0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)]}
+    # turned so that the cut sides come first: side 0; sides 0 and 1; all. The pieces in the six corners 0-2 and cuts
+    # 3-5
+    layouts = {
+        1: [(0, 3, 2), (3, 1, 2)],
+        2: [(3, 1, 4), (0, 3, 4), (0, 4, 2)],
+        3: [(0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)],
+    }
     for cuts, layout in layouts.items():
         rows = np.flatnonzero(count == cuts)
         if not len(rows):
             continue
         is_cut = numbers[rows] >= 0
-        first = {1: is_cut.argmax(axis=1), 2: ((~is_cut).argmax(axis=1) + 1) % 3, 3: np.zeros(len(rows), np.int64)}[cuts]
+        first = {1: is_cut.argmax(axis=1), 2: ((~is_cut).argmax(axis=1) + 1) % 3, 3: np.zeros(len(rows), np.int64)}[
+            cuts
+        ]
         turn = (first[:, None] + np.arange(3)) % 3
         tri = np.take_along_axis(triangles[rows], turn, axis=1)
         new = np.take_along_axis(numbers[rows], turn, axis=1)

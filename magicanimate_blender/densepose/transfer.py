@@ -24,8 +24,8 @@ def transfer_labels(
 def nearest_triangles(points: ArrayLike, vertices: ArrayLike, triangles: ArrayLike) -> NDArray[np.int64]:
     """Index of the triangle whose surface is nearest to each point: exact, int64 (N,).
 
-    Points are taken in blocks of neighbours. No triangle further from a block's centre than its nearest centroid, plus the
-    block's diameter and the triangle's own radius, can be nearest to any point of the block.
+    Points are taken in blocks of neighbours. No triangle further from a block's centre than its nearest centroid, plus
+    the block's diameter and the triangle's own radius, can be nearest to any point of the block.
     """
     points = np.asarray(points, np.float64).reshape(-1, 3)
     corners = np.asarray(vertices, np.float64)[np.asarray(triangles, np.int64)]

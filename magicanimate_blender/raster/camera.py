@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Camera:
-    """A view (world -> camera, which looks along -Z with Y up) and an OpenGL projection, both (4, 4) for column vectors."""
+    """A view (world -> camera, which looks along -Z with Y up) and an OpenGL projection: (4, 4), for column vectors."""
 
     view: Matrix
     projection: Matrix
@@ -45,8 +45,8 @@ class Camera:
         """The camera of a render of width x height pixels, from the attributes of Blender's camera and render settings.
 
         matrix_world: (4, 4); its scale counts for nothing, as in Blender. lens and sensor in millimetres.
-        overscan: border added on every side, as a fraction of the longer side; `overscan_pixels` tells how wide, and the
-        picture is then rasterised that much larger. Formulas: Blender's BKE_camera_params_compute_viewplane.
+        overscan: border added on every side, as a fraction of the longer side; `overscan_pixels` tells how wide, and
+        the picture is then rasterised that much larger. Formulas: Blender's BKE_camera_params_compute_viewplane.
         Raises DensePoseError for a frame without area and for panoramic cameras.
         """
         if width <= 0 or height <= 0 or pixel_aspect_x <= 0 or pixel_aspect_y <= 0:
@@ -55,7 +55,8 @@ class Camera:
             )
         if type not in ("PERSP", "ORTHO"):
             raise DensePoseError(
-                f"Part maps cannot be drawn for a camera of type {type}.", "Set Camera > Lens to Perspective or Orthographic."
+                f"Part maps cannot be drawn for a camera of type {type}.",
+                "Set Camera > Lens to Perspective or Orthographic.",
             )
         aspect = pixel_aspect_y / pixel_aspect_x
         horizontal = sensor_fit == "HORIZONTAL" or (sensor_fit == "AUTO" and width >= aspect * height)

@@ -11,7 +11,7 @@ _HANDS = (3, 4)
 
 
 def mitten_hands(labels: NDArray[np.uint8], radius: int | None = None) -> NDArray[np.uint8]:
-    """Labels (H, W) with each hand closed: gaps up to 2 * radius pixels wide become hand. The argument is left as it is.
+    """Labels (H, W) with each hand closed: gaps up to 2 * radius pixels wide become hand. The argument stays as it is.
 
     radius: the mean width of what is seen of the hand, about a finger, where not given.
     """

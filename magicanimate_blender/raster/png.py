@@ -32,7 +32,9 @@ def encode_rgb(picture: ArrayLike) -> bytes:
     """uint8 (H, W, 3) -> 8-bit RGB PNG. `PALETTE[labels]` is the picture of a label image."""
     picture = np.ascontiguousarray(picture, np.uint8)
     if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise DensePoseError(f"A picture of shape {picture.shape} cannot be written.", "Give rows, columns and three channels.")
+        raise DensePoseError(
+            f"A picture of shape {picture.shape} cannot be written.", "Give rows, columns and three channels."
+        )
     return _png(picture.reshape(len(picture), -1), _RGB, [])
 
 
@@ -73,7 +75,9 @@ def decode_labels(data: bytes) -> NDArray[np.uint8]:
 def _checked(labels: ArrayLike) -> NDArray[np.uint8]:
     labels = np.asarray(labels)
     if labels.ndim != 2 or not labels.size:
-        raise DensePoseError(f"A label picture of shape {labels.shape} has no pixels.", "Set the resolution under Output.")
+        raise DensePoseError(
+            f"A label picture of shape {labels.shape} has no pixels.", "Set the resolution under Output."
+        )
     if labels.min() < 0 or labels.max() >= len(PALETTE):
         raise DensePoseError(
             f"Label {int(labels.max())} is none of DensePose's 0 to {len(PALETTE) - 1}.", "Relabel the character."
@@ -90,7 +94,8 @@ def _labels_of(colours: NDArray[np.uint8], used: NDArray[np.intp]) -> NDArray[np
                 f"The colour {tuple(int(c) for c in colours[i])} is not in the DensePose palette.",
                 "Save the map without colour management, scaling or compression losses.",
             )
-    return same.argmax(axis=1).astype(np.uint8)
+    labels: NDArray[np.uint8] = same.argmax(axis=1).astype(np.uint8)
+    return labels
 
 
 def _png(rows: NDArray[np.uint8], colour_type: int, extra: list[tuple[bytes, bytes]]) -> bytes:
@@ -118,7 +123,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at + 12 <= len(data):
         length, kind = struct.unpack(">I4s", data[at : at + 8])
         content = data[at + 8 : at + 8 + length]
-        if len(content) != length or data[at + 8 + length : at + 12 + length] != struct.pack(">I", zlib.crc32(kind + content)):
+        if len(content) != length or data[at + 8 + length : at + 12 + length] != struct.pack(
+            ">I", zlib.crc32(kind + content)
+        ):
             raise _unreadable("its data are damaged")
         yield kind, content
         at += 12 + length

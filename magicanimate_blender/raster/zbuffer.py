@@ -1,7 +1,8 @@
 """The z-buffer: triangles -> which one each pixel's centre sees. Vectorised over scanlines, without anti-aliasing.
 
-Every triangle is cut into spans, one per row of pixels, and spans into fragments. A shared edge gives both its triangles the
-same end of the span, so surfaces have neither cracks nor double pixels. Both sides of a triangle are drawn.
+Every triangle is cut into spans, one per row of pixels, and spans into fragments. A shared edge gives both its
+triangles the same end of the span, so surfaces have neither cracks nor double pixels. Both sides of a triangle are
+drawn.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def rasterise(
 def visible_triangles(
     positions: ArrayLike, triangles: ArrayLike, camera: Camera, width: int, height: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """What each pixel sees: triangle index int32 (H, W), -1 for none, and its barycentric coordinates float32 (H, W, 3).
+    """What each pixel sees: triangle index int32 (H, W), -1 for none, and barycentric coordinates float32 (H, W, 3).
 
     The coordinates are perspective-correct: attribute = sum over the corners of coordinate * the corner's value.
     """
@@ -120,7 +121,7 @@ def _clipped(clip: Array, triangles: Index) -> tuple[Array, Index, Index]:
     outside += [sign * clip[:, axis] > clip[:, 3] for axis in (0, 1) for sign in (1, -1)]
     bits = np.zeros(len(clip), np.uint8)
     for k, plane in enumerate(outside):
-        bits |= plane.astype(np.uint8) << k
+        bits |= np.where(plane, np.uint8(1 << k), np.uint8(0))
     a, b, c = (bits[triangles[:, k]] for k in range(3))
     kept = np.flatnonzero((a & b & c) == 0)
     behind = ((a | b | c)[kept] & 1) > 0
@@ -174,8 +175,8 @@ def _spans(
 
     full = np.flatnonzero(right > left)
     triangle, row, left, right = triangle[full], row[full], left[full], right[full]
-    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-    area = np.where(area == 0, np.inf, area)
+    area: Array = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    area[area == 0] = np.inf
     per_column = ((z1 - z0) * (y2 - y0) - (z2 - z0) * (y1 - y0)) / area
     per_row = ((x1 - x0) * (z2 - z0) - (x2 - x0) * (z1 - z0)) / area
     at_origin = z0 - (x0 - 0.5) * per_column - (y0 - 0.5) * per_row
@@ -193,7 +194,7 @@ def _sorted_by(y: Array, triangles: Index) -> tuple[Index, Index, Index]:
 
 
 def _nonzero(v: Array) -> Array:
-    return np.where(v == 0, 1, v)
+    return np.where(v == 0, 1.0, v)
 
 
 def _resolve(pixel: Index, depth: Array, source: Index, nearest: Index, nearest_depth: Array) -> None:
