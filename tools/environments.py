@@ -48,6 +48,8 @@ class Environment:
     folder: Path
     python_version: str
     pins: tuple[str, ...]
+    server: bool = False
+    """Whether the checkout's inference_server is installed too, editable, as a person who runs it has it."""
 
     @property
     def python(self) -> Path:
@@ -56,21 +58,26 @@ class Environment:
     def ensure(self) -> Path:
         """Make the environment, or bring it up to its pins. Returns its Python. Raises SetupError."""
         stamp = self.folder / STAMP
-        wanted = hashlib.sha256("\n".join((self.python_version, *self.pins)).encode()).hexdigest()
+        wanted = hashlib.sha256("\n".join((self.python_version, str(self.server), *self.pins)).encode()).hexdigest()
         if stamp.is_file() and stamp.read_text() == wanted and python_version(self.python) == self.python_version:
             return self.python
         require_system_libraries()
         if python_version(self.python) != self.python_version:
             self._create()
         print(f"Installing what is pinned into {self.folder.name}", flush=True)
-        pip = [str(self.python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *self.pins]
-        if subprocess.run(pip, cwd=ROOT).returncode:
+        self._pip(*self.pins)
+        if self.server:
+            self._pip("--no-deps", "--no-build-isolation", "--editable", ".")
+        stamp.write_text(wanted)
+        return self.python
+
+    def _pip(self, *arguments: str) -> None:
+        pip = [str(self.python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        if subprocess.run([*pip, *arguments], cwd=ROOT).returncode:
             raise SetupError(
                 f"pip could not install the pinned packages into {self.folder.name}. "
                 "Its reason stands above; check the network and the free disk space (about 4 GB), then run this again."
             )
-        stamp.write_text(wanted)
-        return self.python
 
     def _create(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -85,7 +92,7 @@ class Environment:
 
 def full_environment() -> Environment:
     """`.venv`: the add-on, the server, their tests and tools, on Python 3.11."""
-    return Environment(ROOT / ".venv", "3.11", tuple(pins("3.11")))
+    return Environment(ROOT / ".venv", "3.11", tuple(pins("3.11")), server=True)
 
 
 def blender_environment(blender: str) -> Environment:
