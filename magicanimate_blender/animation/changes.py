@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
+from .matching import match_frames
 from .record import Record
 from .spec import JobSpec
 from .states import State
-
-SHORTEST_RUN = 4
-"""Frames that moved are kept only in runs of at least so many: shorter ones lie within the reach of a window's
-overlap with the changed frames around them and would be computed anyway."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +74,6 @@ def what_changed(base: Record | None, spec: JobSpec, maps: Sequence[str]) -> Pla
         return Full(len(maps), "every frame changed")
     plan = Partial(tuple(source), len(base.maps))
     return Unchanged(len(maps)) if plan.in_place and not plan.changed else plan
-
-
-def match_frames(base: Sequence[str], new: Sequence[str]) -> tuple[int | None, ...]:
-    """For each frame of `new` the frame of `base` it equals, or None.
-
-    Frames that stay in place match one by one; where frames were inserted, removed or retimed, runs of at least
-    SHORTEST_RUN equal frames match in order. Whichever keeps more frames wins, staying in place if equal.
-    """
-    in_place: list[int | None] = [n if n < len(base) and base[n] == digest else None for n, digest in enumerate(new)]
-    moved: list[int | None] = [None] * len(new)
-    # Without `autojunk=False` a pose held for long counts as noise.
-    for a, b, size in SequenceMatcher(None, base, new, autojunk=False).get_matching_blocks():
-        if size >= SHORTEST_RUN:
-            moved[b : b + size] = range(a, a + size)
-    kept_in_place, kept_moved = (len(new) - source.count(None) for source in (in_place, moved))
-    return tuple(moved if kept_moved > kept_in_place else in_place)
 
 
 def _why_full(base: Record | None, spec: JobSpec) -> str | None:

@@ -1,0 +1,144 @@
+"""What changed since a result: frames are kept only where their part map is the same one."""
+
+import dataclasses
+import functools
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from magicanimate_blender.animation import Full, JobSpec, Partial, Record, State, Unchanged, what_changed
+from magicanimate_blender.animation.matching import SHORTEST_RUN, match_frames, match_runs
+
+CLIP = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30)
+DISTINCT = st.lists(st.integers(0, 10_000).map(str), min_size=1, max_size=40, unique=True)
+
+
+def spec(frames: int, **changes) -> JobSpec:
+    values = {
+        "engine": "magicanimate", "weights": "demo", "reference": "r" * 64, "frames": frames, "width": 64,
+        "height": 64, "fps": 24.0, "settings": {"steps": 25, "seed": 1}, "consent": True,
+    }  # fmt: skip
+    return JobSpec(**{**values, **changes})
+
+
+def record(maps, **changes) -> Record:
+    values = {"id": "i", "spec": spec(len(maps)), "state": State.DONE, "created": 0.0, "maps": tuple(maps)}
+    return Record(**{**values, **changes})
+
+
+@given(CLIP, CLIP)
+def test_only_equal_maps_are_kept_each_at_most_once_and_in_order(base, new):
+    source = match_frames(base, new)
+    assert len(source) == len(new)
+    assert all(kept is None or base[kept] == new[n] for n, kept in enumerate(source))
+    kept = [k for k in source if k is not None]
+    assert kept == sorted(set(kept))
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=9), st.lists(st.sampled_from("ab"), max_size=9), st.integers(1, 3))
+def test_no_other_way_of_keeping_runs_in_order_keeps_more(base, new, shortest):
+    @functools.cache
+    def most(i: int, j: int) -> int:
+        if i == len(base) or j == len(new):
+            return 0
+        size, found = 0, max(most(i + 1, j), most(i, j + 1))
+        while i + size < len(base) and j + size < len(new) and base[i + size] == new[j + size]:
+            size += 1
+            if size >= shortest:
+                found = max(found, size + most(i + size, j + size))
+        return found
+
+    source = match_runs(base, new, shortest)
+    assert sum(k is not None for k in source) == most(0, 0)
+    padded = [None, *source, None]
+    starts = [n for n in range(1, len(padded)) if padded[n] is not None and padded[n - 1] != (padded[n] or 0) - 1]
+    for n in starts:
+        assert all(padded[n + more] == (padded[n] or 0) + more for more in range(min(shortest, len(padded) - n - 1)))
+
+
+@given(CLIP, CLIP)
+def test_frames_that_stay_in_place_are_never_given_up_for_fewer(base, new):
+    in_place = sum(a == b for a, b in zip(base, new, strict=False))
+    assert sum(k is not None for k in match_frames(base, new)) >= in_place
+
+
+@given(CLIP, st.data())
+def test_changed_keys_in_place_leave_every_other_frame(base, data):
+    changed = data.draw(st.sets(st.integers(0, len(base) - 1)))
+    new = ["new" if n in changed else digest for n, digest in enumerate(base)]
+    plan = what_changed(record(base), spec(len(base)), new)
+    if not changed:
+        assert plan == Unchanged(len(base))
+    elif len(changed) == len(base):
+        assert isinstance(plan, Full)
+    else:
+        assert isinstance(plan, Partial)
+        assert plan.changed == tuple(sorted(changed))
+        assert plan.in_place
+
+
+@given(DISTINCT, st.data())
+@example([str(n) for n in range(20)], None)
+def test_an_inserted_frame_costs_itself_and_runs_too_short_to_keep(base, data):
+    at = 10 if data is None else data.draw(st.integers(0, len(base)))
+    new = [*base[:at], "inserted", *base[at:]]
+    source = match_frames(base, new)
+    for n, kept in enumerate(source):
+        if n < at and at >= SHORTEST_RUN:
+            assert kept == n
+        if n > at and len(base) - at >= SHORTEST_RUN and len(base) - at > at:
+            assert kept == n - 1
+    assert source[at] is None
+
+
+@given(DISTINCT, st.data())
+def test_a_trimmed_clip_keeps_all_that_is_left(base, data):
+    begin = data.draw(st.integers(0, len(base) - 1))
+    end = data.draw(st.integers(begin + 1, len(base)))
+    if end - begin >= SHORTEST_RUN:
+        assert match_frames(base, base[begin:end]) == tuple(range(begin, end))
+
+
+@given(CLIP, st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)))
+def test_pins_win_over_what_changed(maps, redo, keep):
+    new = ["new", *maps[1:]]
+    plan = what_changed(record(maps), spec(len(maps), redo=tuple(redo), keep=tuple(keep)), new)
+    expected = tuple(n for n in range(len(maps)) if n not in keep and (n in redo or n == 0))
+    if isinstance(plan, Partial):
+        assert plan.changed == expected
+    else:
+        assert len(expected) == (0 if isinstance(plan, Unchanged) else len(maps))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"reference": "s" * 64}, "another reference picture"),
+        ({"weights": "magicanimate"}, "other weights"),
+        ({"width": 128}, "another size"),
+        ({"settings": {"steps": 25, "seed": 2}}, "another seed"),
+        ({"settings": {"steps": 30, "seed": 1, "guidance_scale": 2}}, "another guidance scale, steps"),
+    ],
+)
+def test_a_full_run_says_why(changes, reason):
+    assert what_changed(record("abc"), spec(3, **changes), "abc") == Full(3, reason)
+
+
+def test_a_base_that_is_gone_or_unfinished_means_a_full_run():
+    assert what_changed(None, spec(2), "ab") == Full(2, "the earlier result is gone")
+    unfinished = record("ab", state=State.CANCELLED)
+    assert what_changed(unfinished, spec(2), "ab") == Full(2, "the earlier result is not complete")
+
+
+def test_the_panel_reads_one_sentence():
+    base = record([str(n) for n in range(120)])
+    new = ["x" if 30 <= n < 42 else str(n) for n in range(120)]
+    assert what_changed(base, spec(120), new).sentence == "12 of 120 frames will be computed"
+    assert what_changed(base, spec(120), base.maps).sentence == "Nothing changed: none of 120 frames will be computed"
+    assert what_changed(base, spec(1, width=1), "a").sentence == "All 1 frame will be computed: another size"
+
+
+def test_the_name_and_the_range_may_change_without_a_computation():
+    renamed = dataclasses.replace(spec(2), name="other", frame_start=50, fps=12.0)
+    assert what_changed(record("ab"), renamed, "ab") == Unchanged(2)
