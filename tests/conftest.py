@@ -1,7 +1,35 @@
-"""What all tests share."""
+"""What all tests share. Golden vectors come from the folder GOLDEN_DIR names (default: the copy beside this file)."""
 
+import lzma
+import os
+import shutil
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # The suite runs on every core at once: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    return GOLDEN_DIR
+
+
+@pytest.fixture(scope="session")
+def golden_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden checkpoint tree, unpacked: tiny, random, in the published layout."""
+    folder = tmp_path_factory.mktemp("golden-weights")
+    for path in sorted((GOLDEN_DIR / "ckpt").rglob("*")):
+        target = folder / path.relative_to(GOLDEN_DIR / "ckpt")
+        if path.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif path.suffix == ".xz":
+            target.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
+        else:
+            shutil.copyfile(path, target)
+    return folder

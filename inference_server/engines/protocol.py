@@ -74,10 +74,14 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Base:
-    """An earlier result of the same task that a run may start from: only `changed` frames are computed."""
+    """An earlier result of the same task, of which only `changed` frames (and a few around them) are computed anew.
+
+    Frames in `keep` stay as they are even next to a changed one.
+    """
 
     trajectory: Path
     changed: frozenset[int]
+    keep: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ class Engine(Protocol):
     def animate(self, task: Task, report: Report) -> Iterator[tuple[int, Images]]:
         """Yield (frame index, uint8 (H, W, 3) RGB) as frames are decoded; only computed ones if `task.base` is given.
 
-        Raises UserError for a task it can't do, Cancelled if `report` does, MemoryError when the device is full.
+        Raises UserError for a task it can't do (code `base-unusable` if only `task.base` is at fault: run it again
+        without), Cancelled if `report` does, MemoryError when the device is full.
         """
         ...
 

@@ -2,6 +2,6 @@
 
 import logging
 
-# diffusers imports xformers wherever it is installed, and xformers warns at length on machines without its CUDA kernels.
-# It is only used when asked for, and says then what is wrong.
+# diffusers imports xformers wherever it is installed, and xformers warns at length where its CUDA kernels do not load.
+# It is only used when asked for, and what is wrong is said then.
 logging.getLogger("xformers").setLevel(logging.ERROR)

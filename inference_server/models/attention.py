@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from inference_server.models.spec import Sharing
 
@@ -40,8 +40,8 @@ class CallContext:
     references: Mapping[str, Tensor | KeyValue] | None = None
     written: dict[str, Tensor] | None = None
     text_cache: dict[str, KeyValue] = field(default_factory=dict)
-    sharing: Sharing = Sharing()
-    attend: Attend = F.scaled_dot_product_attention
+    sharing: Sharing = field(default_factory=Sharing)
+    attend: Attend = functional.scaled_dot_product_attention
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -106,7 +106,7 @@ class SelfAttentionProcessor:
 
 
 class PromptAttentionProcessor:
-    """For `attn2`. A prompt of one row serves every frame: its keys are computed once and the frames fold into tokens."""
+    """For `attn2`. A prompt of one row serves every frame: its keys come once, and the frames fold into tokens."""
 
     def __init__(self, block: str, context: CallContext) -> None:
         self.block = block

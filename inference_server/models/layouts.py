@@ -29,7 +29,7 @@ def rename_vae(entries: Mapping[str, T]) -> dict[str, T]:
 
 
 def rename_text_encoder(entries: Mapping[str, T]) -> dict[str, T]:
-    """The published file has a level `text_model.` that transformers 5 dropped, and position_ids, which is no weight."""
+    """The published file has a level `text_model.` that transformers 5 dropped, and position_ids, no weight."""
     return {
         key.removeprefix("text_model."): entry
         for key, entry in entries.items()

@@ -29,7 +29,7 @@ MAGICANIMATE = ModelSpec(norm_across_frames=True, motion_in_mid=False, max_windo
 
 @dataclass(frozen=True)
 class Sharing:
-    """Work that is provably equal and so done once. Every switch changes cost, never results (up to float reordering).
+    """Work that is provably equal and so done once: every switch changes cost, never results (but for float order).
 
     guidance_halves: conv_in, the down blocks and mid resnet 0 run once for both halves of classifier-free guidance,
         which are equal until the reference is read because both prompts are empty.
@@ -38,7 +38,7 @@ class Sharing:
     appearance_single: the appearance encoder runs one row instead of both guidance rows.
     hint_once: the ControlNet's hint encoder, which does not see the timestep, runs once per job.
     text_projection: keys and values of the constant prompt are computed once per job.
-    reference_schedule: reference tokens of all timesteps are made before the loop and kept for jobs with the same picture.
+    reference_schedule: reference tokens of all timesteps are made before the loop and kept between jobs.
     real_frames_only: frames that were added as padding are not decoded.
     """
 

@@ -74,9 +74,8 @@ def embed_time(network: nn.Module, timesteps: Tensor, frames: int, dtype: torch.
 
 def layers_of(block: nn.Module) -> Iterator[tuple[nn.Module, nn.Module | None, nn.Module | None]]:
     """(resnet, transformer or None, motion module or None) of each layer, in order."""
-    return zip(
-        block.resnets, getattr(block, "attentions", repeat(None)), getattr(block, "motion_modules", repeat(None))
-    )
+    attentions, motions = getattr(block, "attentions", repeat(None)), getattr(block, "motion_modules", repeat(None))
+    return zip(block.resnets, attentions, motions, strict=False)
 
 
 def run_layer(
@@ -120,7 +119,7 @@ class UNet3D(UNet2DConditionModel):
 
     def __init__(self, spec: ModelSpec, config: Mapping[str, Any]) -> None:
         """`config`: unet/config.json. The published one says nothing of the motion modules, which have 8 heads and 32
-        groups at every width; `motion_num_attention_heads` and `motion_norm_num_groups` (diffusers' names) override them.
+        groups at every width; `motion_num_attention_heads` and `motion_norm_num_groups` there override them.
         """
         super().__init__(**network_arguments(UNet2DConditionModel, config))
         self.spec = spec
@@ -237,7 +236,7 @@ class AppearanceEncoder(UNet2DConditionModel):
         return f"up_blocks.{up}.attentions.{len(self.up_blocks[up].attentions) - 1}.transformer_blocks.0"
 
     def forward(self, sample: Tensor, timesteps: Tensor, text: Tensor) -> dict[str, Tensor]:
-        """sample: clean reference latents (rows, channels, h, w); timesteps: (1,) or (rows,); text: (1 or rows, tokens, D).
+        """sample: clean reference latents (rows, channels, h, w); timesteps: (1,) or (rows,); text: (1 or rows, n, D).
 
         Returns block path -> (rows, h * w of the block, channels), the blocks of `spec.reference_blocks` only.
         """
@@ -273,7 +272,7 @@ class PoseControlNet(ControlNetModel):
         return self.controlnet_cond_embedding(condition)
 
     def forward(self, sample: Tensor, timesteps: Tensor, text: Tensor, hint: Tensor, scale: float = 1.0) -> Residuals:
-        """sample: (rows, channels, h, w), every row a frame; hint: from `embed_hint`. Returns residuals times `scale`."""
+        """sample: (rows, channels, h, w), a frame each; hint: from `embed_hint`. Returns residuals times `scale`."""
         temb = embed_time(self, timesteps, len(sample) // len(timesteps), sample.dtype)
         hidden, skips = run_down(self, self.conv_in(sample) + hint, temb, text)
         hidden = run_mid(self, self.mid_block.resnets[0](hidden, temb), temb, text)

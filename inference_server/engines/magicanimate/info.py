@@ -1,8 +1,8 @@
 """MagicAnimate as the server and the add-on see it: tracks, settings, weight sets."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from inference_server.engines.protocol import ConditionTrack, EngineInfo, EngineSettings, WeightSet
 
@@ -14,14 +14,35 @@ class MagicAnimateSettings(EngineSettings):
     guidance_scale: float = Field(
         7.5, ge=0.0, le=30.0, title="Guidance", description="How strongly the reference picture is followed; 1 is off"
     )
+    guided_share: float = Field(
+        1.0, ge=0.0, le=1.0, title="Guided share", description="Part of the steps, from the first, that use guidance"
+    )
     seed: int = Field(1, ge=0, le=2**63 - 1, title="Seed", description="Same seed, same starting noise")
+    redo_seed: int | None = Field(
+        None, ge=0, le=2**63 - 1, title="Seed of redone frames", description="Other noise for frames computed again"
+    )
+    solver: Literal["ddim", "dpmpp_2m", "unipc"] = Field(
+        "ddim", title="Solver", description="ddim as published; dpmpp_2m and unipc need fewer steps"
+    )
     windows: Literal["open", "original", "loop"] = Field(
         "open",
         title="Windows",
-        description="open: for clips; loop: for cyclic actions; original: wraps to the first frame like the paper's code",
+        description="open: for clips; loop: for cyclic actions; original: wraps to the first frame, as published",
     )
     context_frames: int = Field(16, ge=2, le=24, title="Window", description="Frames computed together")
     context_overlap: int = Field(4, ge=0, le=23, title="Overlap", description="Frames shared by neighbouring windows")
+
+    @model_validator(mode="after")
+    def _overlap_is_shorter(self) -> Self:
+        if self.context_overlap >= self.context_frames:
+            raise ValueError("context_overlap must be smaller than context_frames")
+        return self
+
+    @property
+    def guidance(self) -> list[float]:
+        """Guidance scale of every step."""
+        guided = round(self.steps * self.guided_share)
+        return [self.guidance_scale] * guided + [1.0] * (self.steps - guided)
 
 
 MAGICANIMATE = EngineInfo(

@@ -1,0 +1,151 @@
+"""MagicAnimate behind the engine protocol: settings in, frames out, trajectory kept on disk."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inference_server.engines.magicanimate.info import MAGICANIMATE, MagicAnimateSettings
+from inference_server.engines.magicanimate.pipeline import NOISE_TILE, MagicAnimatePipeline, Run
+from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
+from inference_server.engines.trajectory import Trajectory
+from inference_server.provenance.recipe import sha256_of
+from inference_server.sampling.denoise import widen
+from inference_server.sampling.noise import starting_noise
+
+PREVIEW_SECONDS = 1.0
+
+
+def load(folder: Path, *, device: str = "auto", dtype: str = "auto", low_memory: bool = False) -> "MagicAnimateEngine":
+    """Load the checkpoint tree in `folder`. Raises UserError naming what is missing or does not fit."""
+    return MagicAnimateEngine(
+        folder, MagicAnimatePipeline.from_folder(folder, device=device, dtype=dtype, low_memory=low_memory)
+    )
+
+
+class MagicAnimateEngine:
+    """One loaded pipeline that runs tasks, one at a time."""
+
+    info: EngineInfo = MAGICANIMATE
+
+    def __init__(self, folder: Path, pipeline: MagicAnimatePipeline) -> None:
+        self.folder = folder
+        self.pipeline = pipeline
+        self._hashes: dict[str, str] = {}
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """Width, height in pixels that the weights were made for."""
+        side = int(self.pipeline.networks.unet.config.sample_size) * self.pipeline.scale_factor
+        return side, side
+
+    def animate(self, task: Task, report: Report) -> Iterator[tuple[int, Images]]:
+        """See `Engine.animate`."""
+        settings = task.settings
+        assert isinstance(settings, MagicAnimateSettings)
+        labels = task.tracks["densepose"]
+        frames = len(labels)
+        base_facts = {"picture": digest(task.reference), **settings.model_dump(exclude={"redo_seed"})}
+        report(Progress("preparing", 0, settings.steps, 0, frames))
+        try:
+            run = self._prepare(task, settings, labels, report)
+            base, active = self._base(task, settings, run, base_facts)
+            latents = self._denoise(task, settings, run, base, active, base_facts, report)
+            chosen = sorted(range(frames) if active is None else active)
+            for done, (frame, image) in enumerate(self.pipeline.decode(latents, chosen)):
+                yield frame, image
+                report(Progress("decoding", settings.steps, settings.steps, done + 1, len(chosen)))
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise MemoryError(str(error).partition(". ")[0]) from error
+
+    def _prepare(self, task: Task, settings: MagicAnimateSettings, labels: Images, report: Report) -> Run:
+        frames = len(labels)
+        return self.pipeline.prepare(
+            task.reference,
+            labels,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            seed=settings.seed,
+            windows=settings.windows,
+            context_frames=settings.context_frames,
+            context_overlap=settings.context_overlap,
+            pad_to_multiple=NOISE_TILE if settings.windows == "original" else 1,
+            solver=settings.solver,
+            on_reference=lambda done: report(Progress("preparing", done, settings.steps, 0, frames)),
+        )
+
+    def _base(
+        self, task: Task, settings: MagicAnimateSettings, run: Run, facts: dict[str, Any]
+    ) -> tuple[Trajectory | None, frozenset[int] | None]:
+        """The run to follow and the frames to compute; (None, None) computes all."""
+        if task.base is None:
+            return None, None
+        kept = Trajectory.of_base(task.base.trajectory, settings.steps, run.latents.shape, facts)
+        active = widen(task.base.changed, settings.context_overlap, run.frames) - task.base.keep
+        if len(run.latents) > run.frames and run.frames - 1 in active:
+            active |= frozenset(range(run.frames, len(run.latents)))  # padding repeats the last frame
+        if settings.redo_seed is not None:
+            noise = starting_noise(settings.redo_seed, len(run.latents), tuple(run.latents.shape[1:]), tile=NOISE_TILE)
+            redone = sorted(active)
+            run.latents[redone] = noise[redone] * run.solver.init_noise_sigma
+        return kept, active
+
+    def _denoise(
+        self,
+        task: Task,
+        settings: MagicAnimateSettings,
+        run: Run,
+        base: Trajectory | None,
+        active: frozenset[int] | None,
+        base_facts: dict[str, Any],
+        report: Report,
+    ) -> Tensor:
+        """Final latents; goes on from the task's own trajectory if it holds steps of this very run."""
+        start, trajectory = 0, None
+        if task.trajectory is not None:
+            own = {"maps": digest(task.tracks["densepose"]), "redo_seed": settings.redo_seed}
+            own["active"] = None if active is None else sorted(active)
+            trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, {**base_facts, **own})
+            start, run.latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
+        frames, last_preview = run.frames, time.monotonic()
+
+        def on_step(done: int, latents: Tensor, clean: Tensor) -> None:
+            nonlocal last_preview
+            if trajectory is not None:
+                trajectory.save(done, latents)
+            preview = None
+            if time.monotonic() - last_preview >= PREVIEW_SECONDS or done == settings.steps:
+                middle = sorted(active)[len(active) // 2] if active else frames // 2
+                preview = next(self.pipeline.decode(clean, [middle]))[1]
+                last_preview = time.monotonic()
+            report(Progress("denoising", done, settings.steps, 0, frames, preview))
+
+        report(Progress("denoising", start, settings.steps, 0, frames))
+        return self.pipeline.denoise(run, on_step, start=start, active=active, kept=base)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Engine.describe`."""
+        pipeline = self.pipeline
+        if not self._hashes:
+            self._hashes = {str(p.relative_to(self.folder)): sha256_of(p) for p in pipeline.networks.files}
+        device = pipeline.device
+        return {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "dtype": str(pipeline.dtype).removeprefix("torch."),
+            "placement": pipeline.placement.plan,
+            "weights": self._hashes,
+        }
+
+    def unload(self) -> None:
+        """Forget cached reference tokens; the weights go with the object."""
+        self.pipeline.store.clear()
+
+
+def digest(array: Images) -> str:
+    """sha256 of an array's shape and content."""
+    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()

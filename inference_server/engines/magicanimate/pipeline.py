@@ -1,0 +1,316 @@
+"""MagicAnimate as one readable call: reference picture + part maps -> frames.
+
+    pipeline = MagicAnimatePipeline.from_folder("weights")
+    frames = pipeline(reference, part_maps, steps=25, guidance_scale=7.5, seed=1)
+
+MagicAnimate: Xu et al. 2023, arXiv:2311.16498.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inference_server.engines.magicanimate.device import attention_backend, free_memory, pick_device, pick_dtype
+from inference_server.engines.magicanimate.loader import Networks, load_networks
+from inference_server.engines.magicanimate.placement import Placement, Plan, choose_plan
+from inference_server.engines.magicanimate.predictor import Hints, NoisePredictor
+from inference_server.engines.magicanimate.references import ReferenceStore, Tokens, encode_reference
+from inference_server.errors import UserError
+from inference_server.media.labels import colours_from_labels
+from inference_server.models.spec import Sharing
+from inference_server.sampling.denoise import KeptLatents, denoise
+from inference_server.sampling.noise import starting_noise
+from inference_server.sampling.solver import MAGICANIMATE_SCHEDULE, Solver, SolverName, make_solver
+from inference_server.sampling.windows import Mode, Window, plan_windows
+
+NOISE_TILE = 16
+"""Frames of noise drawn at once and repeated, as published."""
+
+Images = NDArray[np.uint8]
+StepCallback = Callable[[int, Tensor, Tensor], None]
+"""(steps done, latents, estimate of the clean latents), both (F, C, h, w) float32 on the CPU; raises to end the run."""
+
+
+@dataclass
+class Run:
+    """One animation, ready to be denoised: inputs as tensors, plan and predictor."""
+
+    frames: int
+    latents: Tensor
+    solver: Solver
+    windows: list[Window]
+    predictor: NoisePredictor
+
+
+class MagicAnimatePipeline:
+    """The seven parts on a device. Not thread-safe."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        device: torch.device,
+        *,
+        sharing: Sharing = Sharing(),  # noqa: B008  frozen
+        plan: Plan = "resident",
+        attention: str = "auto",
+        store: ReferenceStore | None = None,
+    ) -> None:
+        self.networks = networks
+        self.device = device
+        self.dtype = networks.unet.dtype
+        self.sharing = sharing
+        self.store = ReferenceStore() if store is None else store
+        modules = {
+            name: getattr(networks, name) for name in ("unet", "appearance", "controlnet", "vae", "text_encoder")
+        }
+        self.placement = Placement(modules, device, plan)
+        self._attend = attention_backend(attention, device)
+        self._text: Tensor | None = None
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path | str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        low_memory: bool = False,
+        plan: Plan | None = None,
+        **options: Any,
+    ) -> Self:
+        """Load the published checkpoint tree. Raises UserError naming the file that is missing or does not fit."""
+        where = pick_device(device)
+        networks = load_networks(Path(folder), pick_dtype(dtype, where))
+        modules = {
+            name: getattr(networks, name) for name in ("unet", "appearance", "controlnet", "vae", "text_encoder")
+        }
+        return cls(networks, where, plan=plan or choose_plan(modules, free_memory(where), low_memory), **options)
+
+    @property
+    def scale_factor(self) -> int:
+        """Pixels per latent in each direction."""
+        return int(2 ** (len(self.networks.vae.config.block_out_channels) - 1))
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        reference: Images,
+        part_maps: Images,
+        *,
+        steps: int = 25,
+        guidance_scale: float = 7.5,
+        seed: int = 1,
+        latents: Tensor | None = None,
+        windows: Mode = "open",
+        context_frames: int = 16,
+        context_overlap: int = 4,
+        pad_to_multiple: int = 1,
+        on_step: StepCallback | None = None,
+        output: str = "frames",
+    ) -> Images | Tensor:
+        """Animate `reference` by `part_maps`.
+
+        reference: uint8 (H, W), (H, W, 3) or (H, W, 4). part_maps: uint8 labels (F, H, W) or RGB (F, H, W, 3).
+        latents: starting noise (F, C, h, w) in place of `seed`. pad_to_multiple: repeat the last map up to a multiple
+        of this many frames while denoising, as the published driver does with 16.
+        Returns uint8 (F, H, W, 3), or with output="latents" the final latents (F, C, h, w).
+        Raises UserError for inputs that do not fit, and whatever `on_step` raises.
+        """
+        run = self.prepare(
+            reference,
+            part_maps,
+            steps=steps,
+            guidance=[guidance_scale] * steps,
+            seed=seed,
+            latents=latents,
+            windows=windows,
+            context_frames=context_frames,
+            context_overlap=context_overlap,
+            pad_to_multiple=pad_to_multiple,
+        )
+        final = self.denoise(run, on_step)
+        if output == "latents":
+            return final[: run.frames]
+        decoded = final[: run.frames] if self.sharing.real_frames_only else final
+        return np.stack([image for _, image in self.decode(decoded)])[: run.frames]
+
+    @torch.no_grad()
+    def prepare(
+        self,
+        reference: Images,
+        part_maps: Images,
+        *,
+        steps: int,
+        guidance: Sequence[float],
+        seed: int = 1,
+        latents: Tensor | None = None,
+        windows: Mode = "open",
+        context_frames: int = 16,
+        context_overlap: int = 4,
+        pad_to_multiple: int = 1,
+        solver: SolverName = "ddim",
+        on_reference: Callable[[int], None] = lambda _done: None,
+    ) -> Run:
+        """Check the inputs and do all that is done once per job; `on_reference(timesteps done)` may raise to cancel.
+
+        guidance: guidance scale of each step. Raises UserError for inputs that do not fit.
+        """
+        for network in (self.networks.unet, self.networks.appearance, self.networks.controlnet):
+            network.context.sharing, network.context.attend = self.sharing, self._attend
+        reference = as_rgb(reference)
+        self._check(reference, part_maps, context_frames, context_overlap)
+        count = len(part_maps)
+        padded = -(-count // pad_to_multiple) * pad_to_multiple
+        maps = lambda frames: self._condition(part_maps[np.minimum(frames, count - 1)])  # noqa: E731
+        shape = self._latent_shape(reference)
+        if latents is None:
+            latents = starting_noise(seed, padded, shape, tile=NOISE_TILE)
+        if latents.shape[1:] != shape or len(latents) not in (count, padded):
+            raise UserError(
+                f"The starting noise has the shape {tuple(latents.shape)}",
+                fix=f"It must be {(padded, *shape)} for these part maps.",
+                code="latents-shape",
+            )
+        plan = plan_windows(len(latents), context_frames, context_overlap, windows)
+        scheduler = make_solver(solver, steps, MAGICANIMATE_SCHEDULE)
+        timesteps = [int(t) for t in scheduler.timesteps]
+        text = self.text()
+        predictor = NoisePredictor(
+            unet=self.networks.unet,
+            controlnet=self.networks.controlnet,
+            placement=self.placement,
+            timesteps=timesteps,
+            windows=plan,
+            text=text,
+            hints=Hints(self.networks.controlnet, maps),
+            references=self._references(self.encode(reference), timesteps, text, on_reference),
+            guidance=guidance,
+        )
+        return Run(count, latents.float().cpu() * scheduler.init_noise_sigma, scheduler, plan, predictor)
+
+    def denoise(
+        self,
+        run: Run,
+        on_step: StepCallback | None = None,
+        *,
+        start: int = 0,
+        active: Collection[int] | None = None,
+        kept: KeptLatents | None = None,
+    ) -> Tensor:
+        """Final latents (F, C, h, w), float32 on the CPU. See `sampling.denoise` for `start`, `active` and `kept`."""
+        return denoise(
+            run.latents,
+            run.solver,
+            run.windows,
+            run.predictor,
+            on_step=on_step or (lambda _done, _latents, _clean: None),
+            start=start,
+            active=active,
+            kept=kept,
+        )
+
+    @torch.no_grad()
+    def text(self) -> Tensor:
+        """Embedding (1, tokens, D) of the empty prompt, the only one MagicAnimate is used with; computed once."""
+        if self._text is None:
+            ids = self.networks.tokenizer(
+                "", padding="max_length", max_length=self.networks.text_encoder.config.max_position_embeddings
+            ).input_ids
+            with self.placement.using("text_encoder") as encoder:
+                self._text = encoder(torch.tensor([ids], device=self.device)).last_hidden_state
+        return self._text
+
+    @torch.no_grad()
+    def encode(self, image: Images) -> Tensor:
+        """RGB (H, W, 3) -> latents (1, C, h, w): the mean of the VAE's distribution, scaled, no noise."""
+        pixels = torch.tensor(image, device=self.device).permute(2, 0, 1)[None].to(self.dtype) / 127.5 - 1
+        with self.placement.using("vae") as vae:
+            return vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, frames: Sequence[int] | None = None) -> Iterator[tuple[int, Images]]:
+        """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`."""
+        chosen = range(len(latents)) if frames is None else frames
+        with self.placement.using("vae") as vae:
+            for frame in chosen:
+                sample = latents[frame : frame + 1].to(self.device, self.dtype) / vae.config.scaling_factor
+                pixels = vae.decode(sample).sample.float() / 2 + 0.5
+                image = (pixels.clamp(0, 1)[0] * 255).round().byte().permute(1, 2, 0)
+                yield frame, image.cpu().numpy()
+
+    def _references(
+        self, latents: Tensor, timesteps: Sequence[int], text: Tensor, on_done: Callable[[int], None]
+    ) -> Callable[[int], Tokens]:
+        def encode(timestep: int) -> Tokens:
+            with torch.no_grad(), self.placement.using("appearance"):
+                return encode_reference(self.networks.appearance, latents, timestep, text)
+
+        if not self.sharing.reference_schedule:
+            return lambda step: encode(timesteps[step])
+        return self.store.get(latents, timesteps, encode, on_done).__getitem__
+
+    def _condition(self, maps: Images) -> Tensor:
+        """Part maps -> ControlNet condition (n, 3, H, W): RGB in [0, 1], not mapped to [-1, 1]."""
+        colours = colours_from_labels(maps) if maps.ndim == 3 else maps
+        return torch.tensor(colours, device=self.device).permute(0, 3, 1, 2).to(self.dtype) / 255
+
+    def _latent_shape(self, reference: Images) -> tuple[int, int, int]:
+        height, width = (side // self.scale_factor for side in reference.shape[:2])
+        return self.networks.unet.config.in_channels, height, width
+
+    def _check(self, reference: Images, part_maps: Images, context: int, overlap: int) -> None:
+        (height, width), unit = reference.shape[:2], self.scale_factor
+        if part_maps.ndim not in (3, 4) or not len(part_maps):
+            raise UserError("There are no part maps", fix="Give at least one frame.", code="no-frames")
+        if part_maps.shape[1:3] != (height, width):
+            raise UserError(
+                f"The reference is {width} x {height}, the part maps are {part_maps.shape[2]} x {part_maps.shape[1]}",
+                fix="Bring both to the size of the output.",
+                code="size-mismatch",
+            )
+        if height % unit or width % unit:
+            raise UserError(
+                f"{width} x {height} is no size for these weights",
+                fix=f"Use multiples of {unit}, for example {width // unit * unit} x {height // unit * unit}.",
+                code="size-multiple",
+            )
+        longest = self.networks.unet.spec.max_window
+        if not 1 <= context <= longest or not 0 <= overlap < context:
+            raise UserError(
+                f"A window of {context} frames with {overlap} shared is not possible",
+                fix=f"Use at most {longest} frames, and fewer shared ones than that.",
+                code="window-size",
+            )
+
+
+def as_rgb(image: Images) -> Images:
+    """Grey (H, W) or RGBA (H, W, 4), laid over white, to RGB (H, W, 3). Raises UserError for other shapes."""
+    if image.dtype == np.uint8 and image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 4:
+        alpha = image[..., 3:].astype(np.float32) / 255
+        return (image[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        return image
+    raise UserError(
+        f"The reference has the shape {image.shape} and type {image.dtype}",
+        fix="Give uint8 (H, W), (H, W, 3) or (H, W, 4).",
+        code="reference-shape",
+    )
+
+
+def with_sharing(pipeline: MagicAnimatePipeline, **switches: bool) -> MagicAnimatePipeline:
+    """The same networks with other sharing switches: for tests and benchmarks."""
+    return MagicAnimatePipeline(
+        pipeline.networks,
+        pipeline.device,
+        sharing=replace(pipeline.sharing, **switches),
+        plan=pipeline.placement.plan,
+        store=ReferenceStore(),
+    )

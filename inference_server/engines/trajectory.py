@@ -1,0 +1,105 @@
+"""Latents of every step of a run, on disk: to go on after a crash, and to compute only what changed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inference_server.errors import UserError
+from inference_server.media.files import replacing
+
+
+class Trajectory:
+    """A folder with `history.f16` (steps + 1, F, C, h, w), `latest.npy` (float32, exact) and `run.json`.
+
+    History row i holds the latents before step i, the last row the final ones, in half precision: enough to follow.
+    The latest row is kept exact beside it, so that a run that goes on ends bit for bit like an undisturbed one.
+    Implements `sampling.denoise.KeptLatents`.
+    """
+
+    def __init__(self, folder: Path, steps: int, shape: Sequence[int], facts: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.steps = steps
+        self.shape = tuple(shape)
+        self.facts = dict(facts)
+        self._rows = (steps + 1, *self.shape)
+
+    @property
+    def _history_path(self) -> Path:
+        return self.folder / "history.f16"
+
+    def start(self, latents: Tensor, *, resumable: bool = True) -> tuple[int, Tensor]:
+        """Go on from an interrupted run of the very same facts, or begin with `latents`: (steps done, latents).
+
+        resumable: whether the solver can begin in the middle; if not, only a finished run is taken up.
+        """
+        found = self._read_latest()
+        if found is not None and (resumable or found[0] == self.steps):
+            return found
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._history_path.open("wb") as file:
+            file.truncate(int(np.prod(self._rows)) * 2)
+        self.save(0, latents)
+        return 0, latents
+
+    def save(self, done: int, latents: Tensor) -> None:
+        """Keep the latents after `done` steps. Raises OSError when the disk is full."""
+        array = latents.numpy()
+        history = np.memmap(self._history_path, np.float16, "r+", shape=self._rows)
+        history[done] = array
+        history.flush()
+        with replacing(self.folder / "latest.npy") as path, path.open("wb") as file:
+            np.save(file, array)
+        record = {"done": done, "steps": self.steps, "shape": list(self.shape), "facts": self.facts}
+        with replacing(self.folder / "run.json") as path:
+            path.write_text(json.dumps(record), encoding="utf-8")
+
+    def at(self, step: int, frames: Sequence[int]) -> Tensor:
+        history = np.memmap(self._history_path, np.float16, "r", shape=self._rows)
+        return torch.from_numpy(history[step][list(frames)].astype(np.float32))
+
+    def final(self) -> Tensor:
+        """The exact final latents of a finished run."""
+        return torch.from_numpy(np.load(self.folder / "latest.npy"))
+
+    def _read_latest(self) -> tuple[int, Tensor] | None:
+        """Steps done and latents, if the folder holds a whole, matching run; a step cut short counts as not done."""
+        try:
+            record = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            latents = np.load(self.folder / "latest.npy")
+            same = record["facts"] == self.facts and record["steps"] == self.steps
+            whole = self._history_path.stat().st_size == int(np.prod(self._rows)) * 2
+        except (OSError, ValueError, KeyError):
+            return None
+        if not same or not whole or latents.shape != self.shape:
+            return None
+        done = int(record["done"])
+        return done, torch.from_numpy(latents)
+
+    @classmethod
+    def of_base(cls, folder: Path, steps: int, shape: Sequence[int], facts: Mapping[str, Any]) -> "Trajectory":
+        """A finished run to follow. Raises UserError `base-unusable` saying what differs or is broken."""
+
+        def unusable(reason: str) -> UserError:
+            return UserError(
+                f"The earlier result cannot be built upon: {reason}", fix="Compute all frames.", code="base-unusable"
+            )
+
+        try:
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            kept = dict(record["facts"])
+            done, size = int(record["done"]), (folder / "history.f16").stat().st_size
+        except (OSError, ValueError, KeyError, TypeError):
+            raise unusable("its steps were not kept") from None
+        if tuple(record["shape"]) != tuple(shape):
+            raise unusable(f"it has {record['shape'][0]} frames or another size")
+        differing = [name for name, value in facts.items() if kept.get(name) != value]
+        if record["steps"] != steps or differing:
+            raise unusable(f"{', '.join(differing) or 'steps'} changed")
+        if done < steps or size != (steps + 1) * int(np.prod(shape)) * 2:
+            raise unusable("its kept steps are incomplete")
+        return cls(folder, steps, shape, kept)

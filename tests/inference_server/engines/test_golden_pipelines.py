@@ -1,0 +1,196 @@
+"""Whole runs against the original's, and inputs that the original fails on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline, as_rgb
+from inference_server.errors import Cancelled, UserError
+from inference_server.models.spec import Sharing
+
+CPU = torch.device("cpu")
+LIMIT = 1e-3
+
+
+@pytest.fixture
+def pipeline(golden_networks):
+    return MagicAnimatePipeline(golden_networks, CPU)
+
+
+def pipelines(golden_dir, *, rounded_bank=False):
+    names = sorted(path.stem for path in golden_dir.glob("pipeline_*.safetensors"))
+    return [name for name in names if ("fp16bank" in name) == rounded_bank]
+
+
+def control_video(stored):
+    colours = stored["control_palette_u8"].numpy()[stored["control_index_half_res_u8"].numpy()]
+    return colours.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def frames_first(latents):
+    """(1, C, F, h, w) -> (F, C, h, w)."""
+    return latents[0].transpose(0, 1)
+
+
+def run_golden(pipeline, stored, **options):
+    params = stored["params"]
+    started = "seed" not in params
+    return pipeline(
+        stored["source_u8_hwc"].numpy(),
+        control_video(stored),
+        steps=params["steps"],
+        guidance_scale=params["guidance_scale"],
+        seed=params.get("seed", 0),
+        latents=frames_first(stored["init_latents"]) if started else None,
+        context_frames=params.get("context", params.get("context_frames", 16)),
+        context_overlap=params.get("overlap", params.get("context_overlap", 4)),
+        windows="original",
+        **options,
+    )
+
+
+class Steps:
+    def __init__(self):
+        self.latents = []
+
+    def __call__(self, _done, latents, _clean):
+        self.latents.append(latents.clone())
+
+
+@pytest.mark.golden
+def test_golden_runs(pipeline, golden, golden_dir):
+    names = pipelines(golden_dir)
+    assert names
+    for name in names:
+        stored, kept = golden(name), Steps()
+        final = run_golden(pipeline, stored, output="latents", on_step=kept)
+        assert (final - frames_first(stored["final_latents"])).abs().max() < LIMIT, name
+        if "latents_after_first_step" in stored:
+            assert (kept.latents[0] - frames_first(stored["latents_after_first_step"])).abs().max() < LIMIT, name
+        if "video_frames_0_15_last_u8" in stored:
+            frames = [image for _, image in pipeline.decode(final, [0, 15, len(final) - 1])]
+            ours = np.stack(frames).astype(int)
+            theirs = stored["video_frames_0_15_last_u8"].flatten(0, 0).squeeze(0).numpy()
+            theirs = theirs.transpose(1, 2, 3, 0) if theirs.shape[0] == 3 and theirs.ndim == 4 else theirs
+            assert np.abs(ours - theirs.astype(int)).max() <= 1, name
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", [None, *Sharing.__dataclass_fields__])
+def test_each_switch_alone_off_and_alone_on(golden_networks, golden, golden_dir, name):
+    stored = golden(min(pipelines(golden_dir), key=lambda n: golden(n)["params"]["frames"]))
+    expected = frames_first(stored["final_latents"])
+    settings = [Sharing.none()] if name is None else []
+    if name is not None:
+        settings = [Sharing(**{name: False}), dataclasses.replace(Sharing.none(), **{name: True})]
+    for sharing in settings:
+        final = run_golden(MagicAnimatePipeline(golden_networks, CPU, sharing=sharing), stored, output="latents")
+        assert (final - expected).abs().max() < LIMIT, sharing
+
+
+@pytest.mark.golden
+def test_decoding(pipeline, golden):
+    stored = golden("vae_decode")
+    frames = np.stack([image for _, image in pipeline.decode(frames_first(stored["latents"]))])
+    theirs = stored["video_b_c_f_h_w"][0].permute(1, 2, 3, 0).numpy() * 255
+    assert np.abs(frames - theirs).max() <= 0.51
+
+
+@pytest.mark.golden
+def test_preprocessing(pipeline, golden):
+    stored = golden("preprocess")
+    height, width = stored["source_resized_u8_hwc"].shape[:2]
+
+    def resize(image):
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+    source = resize(stored["source_u8_hwc"].numpy())
+    assert np.array_equal(source, stored["source_resized_u8_hwc"].numpy())
+    assert (pipeline.encode(source) - stored["reference_latents"]).abs().max() < 5e-5
+    driving = np.stack([resize(frame) for frame in stored["driving_u8_nhwc"].numpy()])
+    assert np.array_equal(driving[:2], stored["driving_resized_u8_first2"].numpy())
+    corner = pipeline._condition(driving[:1])[0, :, :16, :16]
+    assert torch.equal(corner, stored["controlnet_cond_first_frame_topleft16"])
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def labels(frames, height=64, width=64):
+    return np.random.default_rng(1).integers(0, 25, (frames, height, width), np.uint8)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("frames", [1, 5, 17])
+def test_any_guidance_and_any_frame_count(pipeline, picture, frames, guidance):
+    out = pipeline(picture, labels(frames), steps=1, guidance_scale=guidance)
+    assert out.shape == (frames, 64, 64, 3)
+    assert out.dtype == np.uint8
+    assert out.std() > 1
+
+
+@pytest.mark.parametrize("windows", ["open", "original", "loop"])
+@pytest.mark.parametrize(("height", "width"), [(40, 72), (64, 8)])
+def test_any_size_in_multiples_of_eight(pipeline, windows, height, width):
+    picture = np.full((height, width, 3), 128, np.uint8)
+    out = pipeline(picture, labels(18, height, width), steps=1, windows=windows)
+    assert out.shape == (18, height, width, 3)
+
+
+def test_padding_takes_part_but_is_cut_off(pipeline, picture):
+    plain = pipeline(picture, labels(18), steps=1, output="latents")
+    padded = pipeline(picture, labels(18), steps=1, pad_to_multiple=16, output="latents")
+    assert plain.shape == padded.shape
+    assert not torch.equal(plain, padded)
+
+
+def test_same_seed_same_frames_and_references_come_from_the_store(pipeline, picture):
+    first = pipeline(picture, labels(4), steps=2, seed=7)
+    before = len(pipeline.store._schedules)
+    assert np.array_equal(first, pipeline(picture, labels(4), steps=2, seed=7))
+    assert len(pipeline.store._schedules) == before
+    assert not np.array_equal(first, pipeline(picture, labels(4), steps=2, seed=8))
+    assert not np.array_equal(first, pipeline(255 - picture, labels(4), steps=2, seed=7))
+
+
+def test_grey_and_transparent_references():
+    grey = np.full((8, 8), 90, np.uint8)
+    assert (as_rgb(grey) == 90).all()
+    clear = np.zeros((8, 8, 4), np.uint8)
+    assert (as_rgb(clear) == 255).all()
+    with pytest.raises(UserError, match="shape"):
+        as_rgb(np.zeros((8, 8, 3)))
+
+
+def test_cancel(pipeline, picture):
+    def cancel(done, _latents, _clean):
+        if done == 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        pipeline(picture, labels(4), steps=3, on_step=cancel)
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "says"),
+    [
+        (labels(0), {}, "no part maps"),
+        (labels(2, 72, 64), {}, "64 x 64"),
+        (labels(2), {"context_frames": 99}, "window"),
+        (labels(2), {"context_frames": 4, "context_overlap": 4}, "window"),
+        (labels(2), {"latents": torch.zeros(3, 4, 8, 8)}, "starting noise"),
+    ],
+)
+def test_inputs_that_do_not_fit(pipeline, picture, maps, options, says):
+    with pytest.raises(UserError, match=says):
+        pipeline(picture, maps, **options)
+
+
+def test_a_size_that_is_no_multiple_of_eight(pipeline):
+    with pytest.raises(UserError, match="multiples of 8"):
+        pipeline(np.zeros((60, 64, 3), np.uint8), labels(2, 60, 64))

@@ -1,0 +1,111 @@
+"""The loop with a predictor that mixes frames of a window, so that a wrong neighbour shows."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference_server.errors import Cancelled
+from inference_server.sampling.denoise import denoise, widen
+from inference_server.sampling.noise import starting_noise
+from inference_server.sampling.solver import MAGICANIMATE_SCHEDULE, make_solver
+from inference_server.sampling.windows import plan_windows
+
+STEPS = 4
+
+
+class Kept:
+    """Exact latents of a run, as `KeptLatents`."""
+
+    def __init__(self, latents):
+        self.rows = [latents.clone()]
+
+    def __call__(self, _done, latents, _clean):
+        self.rows.append(latents.clone())
+
+    def at(self, step, frames):
+        return self.rows[step][list(frames)]
+
+
+def mixing(maps, calls):
+    """Noise that depends on all frames of the window and on the frame's own map."""
+
+    def predict(step, window, latents):
+        calls.append((step, window))
+        own = torch.tensor([maps[frame] for frame in window]).view(-1, 1, 1, 1)
+        return 0.5 * latents + 0.3 * latents.mean(0) + 0.1 * own
+
+    return predict
+
+
+def run(frames, maps, *, mode="open", **partial):
+    latents = starting_noise(1, frames, (2, 2, 2))
+    kept, calls = Kept(latents), []
+    windows = plan_windows(frames, 6, 2, mode)
+    solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
+    final = denoise(latents, solver, windows, mixing(maps, calls), on_step=kept, **partial)
+    return final, kept, calls
+
+
+clips = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1))))
+
+
+@settings(max_examples=60)
+@given(clips, st.sampled_from(["open", "loop", "original"]))
+def test_frames_outside_the_active_set_are_untouched(clip, mode):
+    frames, active = clip
+    base, kept, _ = run(frames, [0.0] * frames, mode=mode)
+    maps = [float(frame in active) for frame in range(frames)]
+    final, own, calls = run(frames, maps, mode=mode, active=active, kept=kept)
+    still = sorted(set(range(frames)) - active)
+    assert torch.equal(final[still], base[still])
+    assert all(set(window) & active for _, window in calls)
+    for step in range(1, len(own.rows)):
+        assert torch.equal(own.rows[step][still], kept.rows[step][still])
+
+
+@given(st.integers(1, 40))
+def test_all_active_is_a_full_run_bit_for_bit(frames):
+    _, kept, _ = run(frames, [0.0] * frames)
+    maps = [float(frame % 3) for frame in range(frames)]
+    full, _, _ = run(frames, maps)
+    partial, _, _ = run(frames, maps, active=range(frames), kept=kept)
+    assert torch.equal(full, partial)
+
+
+def test_none_active_computes_nothing():
+    base, kept, _ = run(20, [0.0] * 20)
+    final, _, calls = run(20, [1.0] * 20, active=(), kept=kept)
+    assert not calls
+    assert torch.equal(final, base)
+
+
+def test_goes_on_from_a_step_as_if_nothing_had_happened():
+    full, kept, _ = run(20, [0.0] * 20)
+    solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
+    resumed = denoise(
+        kept.rows[2], solver, plan_windows(20, 6, 2), mixing([0.0] * 20, []), on_step=lambda *_: None, start=2
+    )
+    assert torch.equal(full, resumed)
+
+
+def test_cancel_takes_effect_within_a_step():
+    calls = []
+
+    def cancel(done, _latents, _clean):
+        if done == 2:
+            raise Cancelled
+
+    solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
+    with pytest.raises(Cancelled):
+        denoise(
+            starting_noise(1, 20, (2, 2, 2)), solver, plan_windows(20, 6, 2), mixing([0.0] * 20, calls), on_step=cancel
+        )
+    assert {step for step, _ in calls} == {0, 1}
+
+
+@given(st.sets(st.integers(0, 30)), st.integers(0, 6))
+def test_widening_stays_in_the_clip(changed, guard):
+    active = widen(changed, guard, 31)
+    assert changed <= active <= set(range(31))
+    assert all(any(abs(frame - c) <= guard for c in changed) for frame in active)
