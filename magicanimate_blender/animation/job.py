@@ -32,10 +32,11 @@ class Animation:
         self.spec: JobSpec = record.spec
         self._server = server
         self._patience = patience
-        drawn = folder.drawn(self.spec.frames) if reference is None else set()
-        self._missing = set(range(self.spec.frames)) - drawn
+        self._reference = reference
+        self._missing = set(range(self.spec.frames)) - folder.drawn(self.spec.frames)
         self._maps: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
-        self._go(Work(folder, record, server, self._maps, reference=reference, patience=patience))
+        self._record = record
+        self._go()
 
     @classmethod
     def start(
@@ -92,15 +93,23 @@ class Animation:
         """After a failure or a cancel, go on with what is there already."""
         if self.poll().state in (State.FAILED, State.CANCELLED):
             self._thread.join()  # it set that state as its last act
-            work = Work(self.folder, self.record, self._server, self._maps, patience=self._patience, retry=True)
-            self._go(work)
+            self._record = self.record
+            self._go(retry=True)
 
     def detach(self, timeout: float = 2.0) -> None:
         """Stop looking after it; the server goes on with it, and `resume` finds it again."""
         self._work.detach()
         self._thread.join(timeout)
 
-    def _go(self, work: Work) -> None:
-        self._work = work
-        self._thread = threading.Thread(target=work.run, name=f"magicanimate job {self.id}", daemon=True)
+    def _go(self, *, retry: bool = False) -> None:
+        self._work = Work(
+            self.folder,
+            self._record,
+            self._server,
+            self._maps,
+            reference=self._reference,
+            patience=self._patience,
+            retry=retry,
+        )
+        self._thread = threading.Thread(target=self._work.run, name=f"magicanimate job {self.id}", daemon=True)
         self._thread.start()

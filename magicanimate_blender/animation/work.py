@@ -13,9 +13,11 @@ from ..client import (
     BadAnswer,
     Client,
     ClientError,
+    EventStream,
     FrameReady,
     Job,
     JobChanged,
+    JobEvent,
     JobRemoved,
     ServerProblem,
     ServerUnreachable,
@@ -62,12 +64,8 @@ class ServerSource(Protocol):
         ...
 
 
-class Cancel(Exception):
-    pass
-
-
-class Detach(Exception):
-    pass
+class Interrupted(Exception):
+    """`cancel` or `detach` was called."""
 
 
 class Work:
@@ -117,12 +115,13 @@ class Work:
                 return
             self._draw()
             self._animate()
-        except Detach:
-            return
-        except Cancel:
-            self._end_cancelled()
+        except Interrupted:
+            self._end_interrupted()
         except ClientError as error:
-            self._fail(error)
+            if self._interrupt.is_set():  # whatever it was, it is no longer wanted
+                self._end_interrupted()
+            else:
+                self._fail(error)
         except Exception as error:  # a mistake of ours must end the job with a sentence, not leave the panel stuck
             log.exception("job %s", self.record.id)
             self._fail(
@@ -147,7 +146,7 @@ class Work:
             write_atomic(self.folder.reference, self._reference)
         frames = self.record.spec.frames
         digests: dict[int, str] = {}
-        for frame in self.folder.drawn(frames) if self._reference is None else ():
+        for frame in self.folder.drawn(frames):
             path = self.folder.map(frame)
             try:
                 digests[frame] = sha256(path.read_bytes())
@@ -243,32 +242,24 @@ class Work:
             asked = time.monotonic()
             while not job.ended:
                 self._check()
-                try:
-                    event = stream.events.get(timeout=TICK)
-                except queue.Empty:
-                    event = None
-                match event:
-                    case JobChanged(changed):
-                        job, asked = changed, time.monotonic()
-                        self._progress(client, job)
-                    case FrameReady(frame=frame):
-                        pending.add(frame)
-                    case JobRemoved():
-                        raise _removed()
-                    case StreamLost(error=error, final=final):
-                        if final:
-                            raise error
-                        client.server()  # raises ServerUnreachable if it is more than a broken connection
-                    case None:
-                        self._fetch(client, pending)
-                        pending.clear()
-                        if time.monotonic() - asked > ASK_AGAIN:
-                            asked = time.monotonic()
-                            found = client.job(job.id)
-                            if found is None:
-                                raise _removed()
-                            job = found
+                for event in _arrived(stream):
+                    match event:
+                        case JobChanged(changed):
+                            job, asked = changed, time.monotonic()
                             self._progress(client, job)
+                        case FrameReady(frame=frame):
+                            pending.add(frame)
+                        case JobRemoved():
+                            raise _removed()
+                        case StreamLost(error=error, final=final):
+                            if final:
+                                raise error
+                            client.server()  # raises ServerUnreachable if it is more than a broken connection
+                self._fetch(client, pending)
+                pending.clear()
+                if time.monotonic() - asked > ASK_AGAIN:
+                    job, asked = self._ask(client), time.monotonic()
+                    self._progress(client, job)
         return job
 
     def _finish(self, client: Client, job: Job) -> None:
@@ -292,6 +283,7 @@ class Work:
         if missing := frames - self._fetched:
             raise BadAnswer(f"The server says that the job is done, but frame {min(missing)} is not there")
         client.recipe(job.id, self.folder.recipe)
+        self._check()
         client.video(job.id, self.folder.video)
         self._preview(client)
         if job.result is not None:
@@ -304,7 +296,9 @@ class Work:
 
     # ends
 
-    def _end_cancelled(self) -> None:
+    def _end_interrupted(self) -> None:
+        if not self._cancelled:
+            return  # detached: the server goes on, and so may the next session
         self._show(cancelling=True)
         message = "Cancelled"
         if self._client is not None and self.record.submitted and self.snapshot.state is not State.FETCHING:
@@ -346,7 +340,7 @@ class Work:
 
     def _check(self) -> None:
         if self._interrupt.is_set():
-            raise Cancel if self._cancelled else Detach
+            raise Interrupted
 
     def _pause(self, seconds: float) -> None:
         self._interrupt.wait(seconds)
@@ -374,6 +368,12 @@ class Work:
     def _sent(self, sent: int, of: int) -> None:
         self._check()
         self._show(fraction=sent / of)
+
+    def _ask(self, client: Client) -> Job:
+        job = client.job(self.record.id)
+        if job is None:
+            raise _removed()
+        return job
 
     def _progress(self, client: Client, job: Job) -> None:
         progress = job.progress
@@ -411,6 +411,16 @@ class Work:
             if self.snapshot.state is State.FETCHING:
                 self._show(fraction=len(self._fetched) / self.snapshot.frames)
             self._check()
+
+
+def _arrived(stream: EventStream) -> list[JobEvent]:
+    """All events that are there, after waiting a tick for the first."""
+    events = []
+    with contextlib.suppress(queue.Empty):
+        events.append(stream.events.get(timeout=TICK))
+        while True:
+            events.append(stream.events.get_nowait())
+    return events
 
 
 def _removed() -> ClientError:
