@@ -55,7 +55,7 @@ def require_characters(scene: bpy.types.Scene, objects: Iterable[bpy.types.Objec
         return characters
     among = list(scene.objects) if objects is None else objects
     armatures = [obj for obj in among if obj.type == "ARMATURE"]
-    if not among:
+    if objects is not None and not among:
         raise SceneError("Nothing is selected.", "Select a rigged character, its armature or its body.")
     if not armatures:
         where = "scene" if objects is None else "selection"

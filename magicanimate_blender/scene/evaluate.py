@@ -155,7 +155,8 @@ def _piece(
         if topology.cut is not None:
             return _Piece(topology.cut.positions(positions), triangles, topology.cut.labels(labels))
         return _Piece(positions, triangles, labels[topology.face_of_triangle])
-    if instance.is_instance and not is_labelled(obj.original):
+    scattered = instance.is_instance and obj.original == instance.parent.original  # geometry, not an object
+    if scattered or (instance.is_instance and not is_labelled(obj.original)):
         key = (obj.original.name, tuple(instance.persistent_id))
         return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8), unlabelled_instance=key)
     unlabelled.append(obj.original.name)

@@ -163,12 +163,9 @@ def _joints(armature: bpy.types.Object, bones: BoneSegments) -> Joints:
 
 def _require_faces(character: Character, objects: Sequence[bpy.types.Object]) -> None:
     if not any(obj.data.polygons for obj in objects):
-        names = ", ".join(f"“{name}”" for name in character.meshes)
         raise SceneError(
-            f"{names or 'The character'} has no faces to label."
-            if len(objects) < 2
-            else f"{names} have no faces to label.",
-            "Choose the mesh that the rig deforms, and set its role to Body.",
+            f"The character “{character.armature}” has no mesh with faces to label.",
+            "Bind its body to the armature, and set the role of that object to Body.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Our part maps against Cycles, which sees the same scene through Blender's own camera: at most 0.1 % of pixels differ."""
+"""Our part maps against Cycles, which sees the scene through Blender's own camera: at most 0.1 % of pixels differ."""
 
 from __future__ import annotations
 
