@@ -1,11 +1,13 @@
 """The skinned bodies that synthetic characters are made of: two CC0 MakeHuman bodies, blended and scaled.
 
-Coordinates are metres in the rest pose (arms in an A): X to the subject's left, Y up, Z forward. Joint names are SMPL-X's.
+Coordinates are metres in the rest pose (arms in an A): X to the subject's left, Y up, Z forward. Joints are named as in
+SMPL-X.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +20,13 @@ FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 def joint_parents() -> dict[str, str | None]:
     """Parent of every SMPL-X joint, parents before children."""
     parents: dict[str, str | None] = {"pelvis": None}
-    parents |= dict(
-        zip(("spine1", "spine2", "spine3", "neck", "head"), ("pelvis", "spine1", "spine2", "spine3", "neck"))
-    )
+    parents |= {child: parent for parent, child in pairwise(("pelvis", "spine1", "spine2", "spine3", "neck", "head"))}
     parents["jaw"] = "head"
     for side in ("left", "right"):
         chain = ("collar", "shoulder", "elbow", "wrist")
-        parents |= {f"{side}_{a}": f"{side}_{b}" if b else "spine3" for a, b in zip(chain, ("", *chain))}
+        parents |= {f"{side}_collar": "spine3"} | {f"{side}_{b}": f"{side}_{a}" for a, b in pairwise(chain)}
         chain = ("hip", "knee", "ankle", "foot")
-        parents |= {f"{side}_{a}": f"{side}_{b}" if b else "pelvis" for a, b in zip(chain, ("", *chain))}
+        parents |= {f"{side}_hip": "pelvis"} | {f"{side}_{b}": f"{side}_{a}" for a, b in pairwise(chain)}
         parents[f"{side}_eye_smplhf"] = "head"
         for finger in FINGERS:
             for k in (1, 2, 3):
@@ -102,7 +102,7 @@ def random_body(rng: np.random.Generator) -> Body:
         points *= np.array([width, 1, width], np.float32)
         points[:, 1] -= pelvis
         points[:, 1] *= np.where(points[:, 1] < 0, legs, 1)
-    return Body(vertices.astype(np.float32), dict(zip(model.joints, joints)))
+    return Body(vertices.astype(np.float32), dict(zip(model.joints, joints, strict=True)))
 
 
 def pose(body: Body, rotations: dict[str, Array]) -> Array:

@@ -1,7 +1,8 @@
 """Train the demo weights from nothing: autoencoder, then single pictures, then clips."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,9 +36,32 @@ class Recipe:
     clips_per_step: int = 4
     frames_per_clip: int = 2  # in the image stage, unrelated to each other but for their reference
     motion_clips_per_step: int = 1
+    motion_lengths: tuple[int, int] = (8, 16)  # frames; norms and attention must not come to rely on one length
     device: str = "cpu"
     precision: torch.dtype = torch.float32
     report_every: int = 500
+
+
+STAGE_SHARES = (0.14, 0.5, 0.36)  # of the time: autoencoder, single pictures, clips
+STAGE_STEPS = (4000, 20000, 8000)
+
+
+def recipe_for(device: torch.device, *, minutes: float | None, steps: int | None) -> Recipe:
+    """The recipe for a device and a time. On CUDA batches are large and products are computed in bf16.
+
+    minutes: of training, shared out among the stages. steps: of the image stage; the others follow in proportion.
+    """
+    budgets = [
+        Budget(
+            max(1, round(count * steps / STAGE_STEPS[1])) if steps else count,
+            minutes * 60 * share if minutes else math.inf,
+        )
+        for count, share in zip(STAGE_STEPS, STAGE_SHARES, strict=True)
+    ]
+    recipe = Recipe(*budgets, device=str(device))
+    if device.type == "cuda":
+        recipe = replace(recipe, clips_per_step=64, motion_clips_per_step=16, precision=torch.bfloat16, motions=4000)
+    return recipe
 
 
 class DemoTraining:
@@ -104,7 +128,12 @@ class DemoTraining:
         if stage.progress < 1:
             stage.train(
                 lambda start: denoiser_stage.batches(
-                    self.pool, start, clips=recipe.clips_per_step, frames=recipe.frames_per_clip, stream=21
+                    self.pool,
+                    start,
+                    clips=recipe.clips_per_step,
+                    lengths=(recipe.frames_per_clip,) * 2,
+                    consecutive=False,
+                    stream=21,
                 ),
                 DenoiserLoss(denoiser, vae, recipe.precision, coupled=False),
                 every=recipe.report_every,
@@ -133,7 +162,12 @@ class DemoTraining:
         if stage.progress < 1:
             stage.train(
                 lambda start: denoiser_stage.batches(
-                    self.pool, start, clips=recipe.motion_clips_per_step, frames=None, stream=31
+                    self.pool,
+                    start,
+                    clips=recipe.motion_clips_per_step,
+                    lengths=recipe.motion_lengths,
+                    consecutive=True,
+                    stream=31,
                 ),
                 DenoiserLoss(denoiser, vae, recipe.precision, coupled=True),
                 every=recipe.report_every,

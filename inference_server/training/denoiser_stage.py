@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,9 +11,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from inference_server.media.labels import PALETTE
+from inference_server.training.characters import Clip
 from inference_server.training.diffusion import scheduler, stratified_timesteps, timestep_weight
 from inference_server.training.networks import Denoiser
-from inference_server.training.pool import ClipPool
 from inference_server.training.reading import reading_loss, recorded_queries
 from inference_server.training.vae_stage import permute_colours, to_tensor
 
@@ -24,7 +25,7 @@ READING_WEIGHT = 0.1
 
 @dataclass(frozen=True)
 class DenoiserBatch:
-    """Clips without a reference first. pictures (C, F, 3, S, S), references (C, 3, S, S) in -1..1; part labels likewise."""
+    """pictures (C, F, 3, S, S), references (C, 3, S, S) in -1..1; labels. The first `dropped` clips go without."""
 
     pictures: Tensor
     parts: Tensor
@@ -34,32 +35,53 @@ class DenoiserBatch:
     seed: int
 
 
-def batches(pool: ClipPool, start: int, *, clips: int, frames: int | None, stream: int) -> Iterator[DenoiserBatch]:
-    """Endless batches; number n is the same in every run. `frames`: that many frames anywhere in each clip; None:
-    8 to 16 consecutive ones, as many for all clips of a batch."""
+class Clips(Protocol):
+    """Numbered clips to draw batches from."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Clip: ...
+
+
+def batches(
+    pool: Clips,
+    start: int,
+    *,
+    clips: int,
+    lengths: tuple[int, int],
+    consecutive: bool,
+    stream: int,
+    new_colours: bool = True,
+) -> Iterator[DenoiserBatch]:
+    """Endless batches; number n is the same in every run.
+
+    lengths: least and most frames per clip, one draw for all clips of a batch; consecutive ones or any.
+    new_colours: exchange the colour channels of each clip at random.
+    """
     for number in itertools.count(start):
         rng = np.random.default_rng([stream, number])
-        length = frames or int(rng.integers(8, 17))
+        chosen = [pool[int(rng.integers(len(pool)))] for _ in range(clips)]
+        length = min(int(rng.integers(lengths[0], lengths[1] + 1)), *(len(clip.frames) for clip in chosen))
         rows = []
-        for _ in range(clips):
-            clip = pool[int(rng.integers(len(pool)))]
+        for clip in chosen:
             total = len(clip.frames)
-            if frames:
-                chosen = rng.choice(total, length, replace=False)
+            if consecutive:
+                shown = np.arange(length) + rng.integers(total - length + 1)
             else:
-                chosen = np.arange(length) + rng.integers(total - length + 1)
-            pictures, parts = clip.frames, clip.parts
+                shown = rng.choice(total, length, replace=False)
             front = rng.uniform() < FRONT_REFERENCES
-            shown, labels = (clip.references, clip.reference_parts) if front else (pictures, parts)
-            k = int(rng.integers(len(shown)))
-            both = permute_colours(np.concatenate([pictures[chosen], shown[k : k + 1]]), rng)
-            rows.append((both[:-1], parts[chosen], both[-1], labels[k]))
-        pictures, parts, references, reference_parts = (np.stack(column) for column in zip(*rows, strict=True))
+            references, labels = (clip.references, clip.reference_parts) if front else (clip.frames, clip.parts)
+            k = int(rng.integers(len(references)))
+            pictures = np.concatenate([clip.frames[shown], references[k : k + 1]])
+            if new_colours:
+                pictures = permute_colours(pictures, rng)
+            rows.append((pictures[:-1], clip.parts[shown], pictures[-1], labels[k]))
+        pictures, parts, references, labels = (np.stack(column) for column in zip(*rows, strict=True))
         yield DenoiserBatch(
             pictures=to_tensor(pictures.reshape(-1, *pictures.shape[2:])).unflatten(0, (clips, length)),
             parts=torch.from_numpy(parts),
             references=to_tensor(references),
-            reference_parts=torch.from_numpy(reference_parts),
+            reference_parts=torch.from_numpy(labels),
             dropped=int((rng.uniform(size=clips) < DROPPED_REFERENCES).sum()),
             seed=int(rng.integers(2**62)),
         )

@@ -21,7 +21,7 @@ def scheduler() -> DDIMScheduler:
 
 
 def stratified_timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """(count,) one uniform draw from each of `count` equal slices of the schedule, shuffled: less noisy than plain draws."""
+    """(count,) one uniform draw from each of `count` equal slices of the schedule: steadier than plain draws."""
     slices = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
     return (slices * TRAIN_STEPS / count).long()
 

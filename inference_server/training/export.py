@@ -103,7 +103,8 @@ def full_unet(denoiser: Denoiser) -> UNet3D:
     """The UNet with motion modules (passing everything through if there were none) and prompt attention."""
     unet = UNet3D(MAGICANIMATE, UNET)
     missing, unexpected = unet.load_state_dict(denoiser.unet.state_dict(), strict=False)
-    assert not unexpected and all("motion_modules" in key for key in missing)
+    assert not unexpected
+    assert all("motion_modules" in key for key in missing)
     return unet
 
 

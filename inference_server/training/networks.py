@@ -44,8 +44,12 @@ def remove_motion(unet: UNet3D) -> None:
 class Denoiser(nn.Module):
     """UNet, appearance encoder and ControlNet as one thing that predicts noise from (latents, t, parts, reference)."""
 
-    def __init__(self, unet: UNet3D, appearance: AppearanceEncoder, controlnet: PoseControlNet) -> None:
+    def __init__(
+        self, unet: UNet3D, appearance: AppearanceEncoder, controlnet: PoseControlNet, text: Tensor | None = None
+    ) -> None:
+        """`text`: the empty prompt's embedding (1, tokens, D); None for networks that skip the prompt."""
         super().__init__()
+        self.register_buffer("text", torch.zeros(1, 1, 1) if text is None else text, persistent=False)
         self.unet = unet
         self.appearance = appearance
         self.controlnet = controlnet
@@ -73,21 +77,25 @@ class Denoiser(nn.Module):
     def forward(
         self, noisy: Tensor, timesteps: Tensor, hints: Tensor, references: Tensor, *, frames: int, coupled: bool
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """noisy: (clips * frames, C, h, w); timesteps: (clips,); hints: (clips * frames, 3, H, W) in 0..1;
+        """noisy: (clips * frames, C, h, w); timesteps: (1,) or (clips,); hints: (clips * frames, 3, H, W) in 0..1;
         references: (R, C, h, w), latents of the LAST R clips' references; clips before them go without.
         coupled: frames of a clip see each other, through norms and motion modules; if not, each is a clip of its own.
 
         Returns the predicted noise and the reference tokens by block, one row per reference.
         """
-        text = noisy.new_zeros(1, 1, 1)  # never read: prompt attention is skipped
-        bank = self.appearance(references, timesteps[-len(references) :], text) if len(references) else {}
-        per_row = timesteps.repeat_interleave(frames)
-        residuals = self.controlnet(noisy, per_row, text, self.controlnet.embed_hint(hints))
+        clips = len(noisy) // frames
+        bank = (
+            self.appearance(references, timesteps.expand(clips)[-len(references) :], self.text)
+            if len(references)
+            else {}
+        )
+        per_row = timesteps.expand(clips).repeat_interleave(frames)
+        residuals = self.controlnet(noisy, per_row, self.text, self.controlnet.embed_hint(hints))
         read = bank if coupled else {block: tokens.repeat_interleave(frames, dim=0) for block, tokens in bank.items()}
         noise = self.unet(
             noisy,
             timesteps if coupled else per_row,
-            text,
+            self.text,
             frames=frames if coupled else 1,
             residuals=residuals,
             references=read or None,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from inference_server.models.attention import split_heads
 from inference_server.models.unet import UNet3D
@@ -41,7 +41,7 @@ def coarser(shares: Tensor, cells: int) -> Tensor:
     """Region shares (N, tokens, REGIONS) on a coarser grid of cells."""
     fine = round(shares.shape[1] ** 0.5)
     grid = shares.transpose(1, 2).unflatten(2, (fine, fine))
-    return F.adaptive_avg_pool2d(grid, cells).flatten(2).transpose(1, 2)
+    return functional.adaptive_avg_pool2d(grid, cells).flatten(2).transpose(1, 2)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from inference_server.training.characters import Clip
 from inference_server.training.initial import direct_path_autoencoder
@@ -80,7 +80,7 @@ def loss(vae: AutoencoderKL, batch: PictureBatch, precision: torch.dtype) -> dic
     error = decoded - pictures
     reconstruction = (weight * (error.abs() + 2 * error.square())).mean()
     kl = posterior.kl().float().mean() / posterior.mean[0].numel()
-    return {"loss": reconstruction + KL_WEIGHT * kl, "kl": kl, "mse": F.mse_loss(decoded, pictures)}
+    return {"loss": reconstruction + KL_WEIGHT * kl, "kl": kl, "mse": functional.mse_loss(decoded, pictures)}
 
 
 @torch.no_grad()
