@@ -1,4 +1,4 @@
-"""`python3 tools/dev.py demo --out DIR`: the whole way, without a window: a posed character in, a video in its scene out.
+"""`python3 tools/dev.py demo --out DIR`: the whole way without a window, posed character in, video in its scene out.
 
 Every part is the real one: the sample character, its part maps, the server as a process of its own that is spoken to
 over HTTP, the add-on's job, and the textured plane. What it leaves in DIR:

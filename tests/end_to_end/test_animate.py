@@ -1,0 +1,160 @@
+"""`python -m inference_server animate` from files to files: a real clip to its last frame, and every bad input."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference_server import cli
+from inference_server.media.labels import PALETTE
+
+QUICK = ["--size", "64x64", "--steps", "1"]
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("input") / "person.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def part_maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("part-maps")
+    labels = np.zeros((64, 64), np.uint8)
+    for frame in range(3):
+        labels[16:48, 20 + frame : 40 + frame] = 2
+        Image.fromarray(PALETTE[labels]).save(folder / f"{frame:03d}.png")
+    return folder
+
+
+def command(weights: Path, reference: Path, densepose: Path, out: Path) -> list[str]:
+    places = {"--weights": weights, "--reference": reference, "--densepose": densepose, "--out": out}
+    return ["animate", *(str(word) for pair in places.items() for word in pair), *QUICK]
+
+
+def test_a_real_clip_to_its_last_frame(real_data: Path, golden_weights: Path, tmp_path: Path) -> None:
+    clip, person = real_data / "densepose_dancing2.mp4", real_data / "reference_person.jpeg"
+    arguments = command(golden_weights, person, clip, tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "-m", "inference_server", *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    with av.open(clip) as source, av.open(tmp_path / "out/video.mp4") as video:
+        count, rate = source.streams.video[0].frames, source.streams.video[0].average_rate
+        assert sum(1 for _ in video.decode(video=0)) == count
+        assert video.streams.video[0].average_rate == rate
+    frames = sorted((tmp_path / "out/frames").iterdir())
+    assert len(frames) == count
+    pictures = [np.asarray(Image.open(path)) for path in frames]
+    assert {picture.shape for picture in pictures} == {(64, 64, 3)}
+    assert (pictures[0] != pictures[-1]).any()
+    recipe = json.loads((tmp_path / "out/recipe.json").read_text())
+    assert (recipe["frames"], recipe["fps"], recipe["settings"]["steps"]) == (count, float(rate), 1)
+
+
+def missing(path: Path) -> Path:
+    return path.with_name("nowhere.png")
+
+
+def cut_short(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:500])
+    return path
+
+
+def huge(path: Path) -> Path:
+    Image.new("1", (20_000, 20_000)).save(path)
+    return path
+
+
+def no_picture(path: Path) -> Path:
+    path.write_text("a letter, not a picture")
+    return path
+
+
+@pytest.mark.parametrize("spoil", [missing, cut_short, huge, no_picture])
+def test_a_bad_reference_is_named(
+    spoil, picture: Path, part_maps: Path, golden_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = spoil(Path(shutil.copy(picture, tmp_path / "bad.png")))
+    refuses(command(golden_weights, bad, part_maps, tmp_path / "out"), bad.name, capsys)
+
+
+def no_frames(folder: Path) -> Path:
+    path = folder / "empty.mp4"
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+    return path
+
+
+def empty_folder(folder: Path) -> Path:
+    (folder / "nothing").mkdir()
+    return folder / "nothing"
+
+
+def other_colours(folder: Path) -> Path:
+    (folder / "red").mkdir()
+    Image.new("RGB", (64, 64), "red").save(folder / "red/0.png")
+    return folder / "red/0.png"
+
+
+def one_map_cut_short(folder: Path) -> Path:
+    (folder / "maps").mkdir()
+    Image.fromarray(PALETTE[np.zeros((64, 64), np.uint8)]).save(folder / "maps/0.png")
+    (folder / "maps/1.png").write_bytes((folder / "maps/0.png").read_bytes()[:60])
+    return folder / "maps/1.png"
+
+
+@pytest.mark.parametrize("make", [no_frames, empty_folder, other_colours, one_map_cut_short])
+def test_bad_part_maps_are_named(
+    make, picture: Path, golden_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = make(tmp_path)
+    densepose = bad.parent if bad.suffix == ".png" else bad
+    refuses(command(golden_weights, picture, densepose, tmp_path / "out"), bad.name, capsys)
+
+
+def test_a_weight_file_that_was_cut_short_is_named(
+    picture: Path, part_maps: Path, golden_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(golden_weights, weights)
+    bad = weights / "MagicAnimate/densepose_controlnet/diffusion_pytorch_model.safetensors"
+    bad.write_bytes(bad.read_bytes()[:-1000])
+    refuses(command(weights, picture, part_maps, tmp_path / "out"), str(bad.relative_to(weights)), capsys)
+
+
+def test_a_folder_without_weights_is_named(
+    picture: Path, part_maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuses(command(tmp_path / "no-weights", picture, part_maps, tmp_path / "out"), "no-weights", capsys)
+
+
+def test_an_earlier_result_is_not_overwritten_unasked(
+    picture: Path, part_maps: Path, golden_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "out/frames/000000.png"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"dear to somebody")
+    assert cli.main(command(golden_weights, picture, part_maps, tmp_path / "out")) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert earlier.read_bytes() == b"dear to somebody"
+
+
+def refuses(arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, one line that names the thing and says more than that, and nothing left behind."""
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.strip().splitlines()) == 1, error
+    assert name in error
+    assert len(error.split(". ")) > 1, f"no way out: {error}"
+    assert not Path(arguments[arguments.index("--out") + 1]).exists()
