@@ -5,11 +5,13 @@ The labels stay one per face, to be seen and painted; a face painted by hand is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..densepose.anchors import Anchors
 from ..densepose.errors import DensePoseError
+from ..densepose.segments import majority
 from ..densepose.subdivide import Subdivision, subdivide_borders
 from .characters import Character
 from .labels import measure, rule_labels
@@ -48,11 +50,20 @@ def cut_meshes(character: Character) -> dict[str, CutMesh]:
     except DensePoseError:
         return {}
     return {
-        name: CutMesh(
-            mesh,
-            subdivide_borders(mesh.positions, mesh.triangles, mesh.weights, measured.anchors, levels=2),
-            rule_labels(mesh, measured.anchors),
-        )
+        name: CutMesh(mesh, _cut(mesh, measured.anchors), rule_labels(mesh, measured.anchors))
         for name, mesh in measured.meshes.items()
         if mesh.is_weighted
     }
+
+
+def _cut(mesh: RestMesh, anchors: Anchors) -> Subdivision:
+    """Cut the faces that have weights; the others, which the rule knows nothing of, stay whole."""
+    known = majority(mesh.weights, mesh.triangles) >= 0
+    weighted, loose = np.flatnonzero(known), np.flatnonzero(~known)
+    cut = subdivide_borders(mesh.positions, mesh.triangles[weighted], mesh.weights, anchors, levels=2)
+    return replace(
+        cut,
+        triangles=np.concatenate([cut.triangles, mesh.triangles[loose]]),
+        labels=np.concatenate([cut.labels, np.zeros(len(loose), np.uint8)]),
+        source=np.concatenate([weighted[cut.source], loose]),
+    )

@@ -9,12 +9,12 @@ import bpy
 import numpy as np
 
 from ..densepose.labels import LABELS, MIRROR
-from ..densepose.transfer import transfer_labels
 from .attribute import has_labels, is_labelled, labels_missing, read_labels
 from .borders import CutMesh, cut_meshes
 from .characters import Character
 from .errors import SceneError
 from .mirrored import mirror_modifiers, sides_at_rest
+from .nearest import nearest_labels
 from .render_state import rendered_objects
 
 _SIDE = np.array([("left" in row.name) - ("right" in row.name) for row in LABELS], np.int8)
@@ -188,7 +188,7 @@ def _label_instances(pieces: list[_Piece], cache: GeometryCache) -> None:
     if any(piece.unlabelled_instance not in cache.instance_labels for piece in loose):
         vertices, triangles, labels = _joined([piece for piece in pieces if piece.labels.any()])
         middles = np.stack([piece.positions.mean(0) for piece in loose])
-        nearest = transfer_labels(middles, vertices, triangles, labels)
+        nearest = nearest_labels(middles, vertices, triangles, labels)
         for piece, label in zip(loose, nearest.tolist(), strict=True):
             cache.instance_labels.setdefault(piece.unlabelled_instance, label)
     for piece in loose:

@@ -14,11 +14,11 @@ from ..densepose.errors import DensePoseError
 from ..densepose.joints import Joints, joints_of_bones
 from ..densepose.rule import label_points
 from ..densepose.segments import SEGMENTS, strongest
-from ..densepose.transfer import transfer_labels
 from .attribute import is_labelled, read_labels, write_labels
 from .characters import Character, bone_segments, bone_tree, get_object
 from .errors import Note, SceneError
 from .mirrored import mirror_modifiers
+from .nearest import nearest_labels
 from .rest_mesh import RestMesh, rest_mesh, with_mirrored_halves
 
 _NEEDED = {i for i, name in enumerate(SEGMENTS) if name.split("_")[0] in ("torso", "uarm", "farm", "thigh", "calf")}
@@ -126,7 +126,7 @@ def _label(measured: Measured, todo: Sequence[bpy.types.Object], kept: Sequence[
         mesh, own = measured.meshes[obj.name], found[obj.name]
         unknown = own == 0
         if unknown.any():
-            own[unknown] = transfer_labels(mesh.face_centres()[unknown], vertices, triangles[known], labels[known])
+            own[unknown] = nearest_labels(mesh.face_centres()[unknown], vertices, triangles[known], labels[known])
         if unknown.all():
             nearest.append(obj.name)
         write_labels(obj.data, own)

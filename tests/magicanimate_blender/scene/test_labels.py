@@ -300,3 +300,16 @@ def test_errors_say_what_is_missing_and_what_mends_it(scene):
     for bone, name in zip(armature.data.bones, ["hips", "spine", "head", "Arm.L", "Leg.L"], strict=False):
         bone.name = name
     assert "no bone for" in problem(lambda: label_character(require_characters(scene)[0]))
+
+
+def test_faces_without_weights_take_the_nearest_and_are_drawn_so(scene, walking, body):
+    """Eyes and teeth, say, that somebody forgot to weight."""
+    expected = draw_part_map(scene, [walking], 1, 96, 96)
+    label_character(walking)
+    before = read_labels(body(walking).data)
+    forgotten = [v.index for v in body(walking).data.vertices if v.co.z > 1.6]
+    for group in body(walking).vertex_groups:
+        group.remove(forgotten)
+    label_character(walking, relabel=True)
+    assert (read_labels(body(walking).data) == before).mean() > 0.98
+    assert set(np.unique(draw_part_map(scene, [walking], 1, 96, 96))) == set(np.unique(expected))
