@@ -46,7 +46,7 @@ def test(args: argparse.Namespace) -> int:
 def test_all_blenders(arguments: list[str]) -> int:
     """The add-on's tests on every supported Blender whose Python is here; says which were left out."""
     outcomes = {}
-    for blender, version in BLENDERS.items():
+    for blender, (version, *_) in BLENDERS.items():
         print(f"\nBlender {blender}", flush=True)
         try:
             find_python(version)

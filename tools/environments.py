@@ -18,8 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
 STAMP = "pins.sha256"
 
-# Blender as a Python module exists for one Python per Blender version.
-BLENDERS = {"4.2.23": "3.11", "4.5.15": "3.11", "5.0.1": "3.11", "5.1.2": "3.13", "5.2.3": "3.13"}
+# Blender as a Python module: version -> the Python it is built for, the numpy that the Blender of that version carries
+# (the module itself would take the newest), and a scipy that goes with it, for the tests.
+BLENDERS = {
+    "4.2.23": ("3.11", "numpy==1.24.4", "scipy==1.11.4"),
+    "4.5.15": ("3.11", "numpy==1.26.4", "scipy==1.17.1"),
+    "5.0.1": ("3.11", "numpy==1.26.4", "scipy==1.17.1"),
+    "5.1.2": ("3.13", "numpy==2.5.5", "scipy==1.17.1"),
+    "5.2.3": ("3.13", "numpy==2.5.5", "scipy==1.17.1"),
+}
 
 # Libraries that the bpy wheels link but do not carry -> the Debian and Ubuntu package of each.
 SYSTEM_LIBRARIES = {
@@ -97,8 +104,9 @@ def full_environment() -> Environment:
 
 def blender_environment(blender: str) -> Environment:
     """`.venv-bpy-X.Y`: one Blender and what the add-on's own tests need; no torch."""
-    version = BLENDERS[blender]
-    return Environment(ROOT / f".venv-bpy-{blender.rpartition('.')[0]}", version, (f"bpy=={blender}", *pins("any")))
+    version, *numerics = BLENDERS[blender]
+    folder = ROOT / f".venv-bpy-{blender.rpartition('.')[0]}"
+    return Environment(folder, version, (f"bpy=={blender}", *numerics, *pins("any")))
 
 
 def pins(python: str) -> Iterator[str]:
