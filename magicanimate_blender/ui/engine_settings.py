@@ -10,6 +10,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..animation.spec import MAX_SEED
+from ..scene.errors import SceneError
 
 PROPERTY = "magicanimate_engine"
 UNSET = -1
@@ -44,6 +45,26 @@ def assign(scene: bpy.types.Scene, settings: Mapping[str, Any]) -> None:
     for name in names():
         if name in settings:
             setattr(owner, name, UNSET if settings[name] is None else settings[name])
+
+
+def parse(name: str, text: str) -> Any:
+    """A setting's value from text, by the schema. Raises SceneError for what it does not allow."""
+    field = _resolved(_schema["properties"][name], _schema)
+    kind = field.get("type")
+    try:
+        if field.get("nullable") and text.lower() in ("", "none", "null"):
+            return None
+        if "enum" in field:
+            return {str(choice): choice for choice in field["enum"]}[text]
+        if kind == "boolean":
+            return {"true": True, "false": False}[text.lower()]
+        value = {"integer": int, "number": float}.get(str(kind), str)(text)
+        if not field.get("minimum", value) <= value <= field.get("maximum", value):
+            raise ValueError
+    except (ValueError, KeyError):
+        allowed = field.get("enum") or f"{field.get('minimum', '')} to {field.get('maximum', '')}"
+        raise SceneError(f"{name} can't be “{text}”.", f"It takes {allowed}.") from None
+    return value
 
 
 def use_schema(new: Mapping[str, Any]) -> None:
@@ -119,9 +140,9 @@ def _value(name: str, value: Any) -> Any:
 
 
 def register() -> None:
-    from .engines import stored_engines
+    from .engines import known_engines
 
-    use_schema(stored_engines()[0].settings_schema)
+    use_schema(known_engines()[0].settings_schema)
 
 
 def unregister() -> None:

@@ -1,28 +1,42 @@
 """The engines that the server has, remembered so that the panel is whole before any server runs."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..client import ClientError, Engine, FileProblem, WeightSet, write_atomic
 from ..client.model import parse_list
 from .package import data_folder, package_folder
 from .settings import SceneSettings
 
+_known: list[Engine] = []
+
+
+def known_engines() -> list[Engine]:
+    """As the server last told."""
+    if not _known:
+        _known[:] = stored_engines()
+    return _known
+
+
+def learn_engines(engines: Sequence[Engine]) -> None:
+    """The server has told which engines it has."""
+    if engines and list(engines) != _known:
+        _known[:] = engines
+        with contextlib.suppress(ClientError):  # then they are asked for again next time
+            write_atomic(_file(), json.dumps([dataclasses.asdict(engine) for engine in engines]).encode())
+
 
 def stored_engines() -> list[Engine]:
-    """As the server last told, else as the add-on's own version of the server has them."""
-    for path in (data_folder() / "engines.json", package_folder() / "assets" / "engines.json"):
+    """From disk: as the server last told, else as the server of the add-on's own version has them."""
+    for path in (_file(), package_folder() / "assets" / "engines.json"):
         try:
             return parse_list(Engine, json.loads(path.read_bytes()))
         except (OSError, ValueError, ClientError):
             continue
     raise FileProblem("The add-on's files are damaged", fix="Install it again.", code="broken-addon")
-
-
-def store_engines(engines: Sequence[Engine]) -> None:
-    """Raises FileProblem."""
-    write_atomic(data_folder() / "engines.json", json.dumps([dataclasses.asdict(e) for e in engines]).encode())
 
 
 def engine_for(settings: SceneSettings, engines: Sequence[Engine]) -> Engine:
@@ -43,3 +57,7 @@ def output_size(settings: SceneSettings, weights: WeightSet) -> tuple[int, int]:
     multiple = weights.size_multiple
     width, height = (max(multiple, round(length / multiple) * multiple) for length in (settings.width, settings.height))
     return width, height
+
+
+def _file() -> Path:
+    return data_folder() / "engines.json"

@@ -43,12 +43,15 @@ class Preferences(bpy.types.AddonPreferences):
         maxlen=1024,
     )
     results: StringProperty(
-        name="Results", description="Folder of all results; empty: in the add-on's own", subtype="DIR_PATH", maxlen=1024,
+        name="Results",
+        description="Folder of all results; empty: in the add-on's own",
+        subtype="DIR_PATH",
+        maxlen=1024,
         update=_reconnect,
-    )  # fmt: skip
+    )
     beside_file: BoolProperty(
         name="Keep Used Results Beside the .blend",
-        description="Copy the frames that a saved file uses into a folder beside it and refer to them by relative paths",
+        description="Copy the frames that a saved file uses into a folder beside it, and use relative paths",
         default=True,
     )
     stop_server: BoolProperty(

@@ -8,6 +8,9 @@ import numpy as np
 from ..raster.png import encode_rgb
 from ..scene.errors import SceneError
 
+ROWS_AT_ONCE = 256
+"""Bounds the memory for a picture of many megapixels."""
+
 
 def read_reference(image: bpy.types.Image, size: tuple[int, int], fit: str) -> bytes:
     """The picture as PNG, brought to width x height pixels. fit: CROP, PAD or STRETCH.
@@ -22,15 +25,24 @@ def pixels_of(image: bpy.types.Image) -> np.ndarray:
     if image.source not in ("FILE", "GENERATED"):
         raise SceneError(f"“{image.name}” is no still picture.", "Choose a PNG or JPEG file of the person.")
     width, height = image.size
-    if not width or not height or not image.has_data and not image.pixels:
+    if not width or not height:
         raise SceneError(
-            f"The picture “{image.name}” can't be read; its file may be gone or damaged.", "Choose the picture again."
+            f"The picture “{image.name}” can't be read: its file is gone or damaged.", "Choose the picture again."
         )
     rgba = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(rgba)
     rgba = rgba.reshape(height, width, 4)[::-1]
+    picture = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        picture[rows] = _to_8_bits(rgba[rows], light=image.is_float)
+    return picture
+
+
+def _to_8_bits(rgba: np.ndarray, *, light: bool) -> np.ndarray:
+    """Over white. light: the values are linear, not yet a picture's."""
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    if image.is_float:  # light, not yet a picture
+    if light:
         rgb = np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * np.clip(rgb, 0.0031308, None) ** (1 / 2.4) - 0.055)
     return np.rint(np.clip(rgb * alpha + (1 - alpha), 0, 1) * 255).astype(np.uint8)
 
@@ -47,6 +59,11 @@ def fitted(picture: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resampled with a triangle filter as wide as the scale asks for, like Pillow's BILINEAR. uint8 (H, W, 3)."""
+    times = min(picture.shape[0] // size[1], picture.shape[1] // size[0]) // 2
+    if times > 1:  # a photograph: whole pixels are averaged first, which is much quicker
+        height, width = (length // times for length in picture.shape[:2])
+        blocks = picture[: height * times, : width * times].reshape(height, times, width, times, 3)
+        picture = blocks.mean((1, 3), dtype=np.float32)
     rows = _weights(picture.shape[0], size[1])
     columns = _weights(picture.shape[1], size[0])
     tall = np.tensordot(rows, picture.astype(np.float32), axes=(1, 0))

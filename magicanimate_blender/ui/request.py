@@ -11,11 +11,11 @@ from typing import Any
 import bpy
 
 from ..animation import JobSpec
-from ..client import Engine, sha256
+from ..client import sha256
 from ..scene.characters import Character, require_characters
 from ..scene.errors import SceneError
 from . import engine_settings
-from .engines import engine_for, output_size, weights_for
+from .engines import engine_for, known_engines, output_size, weights_for
 from .reference import read_reference
 from .settings import SceneSettings
 
@@ -39,7 +39,6 @@ class Request:
 
 def prepare(
     scene: bpy.types.Scene,
-    engines: Sequence[Engine],
     *,
     frames: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -56,7 +55,7 @@ def prepare(
         raise SceneError(
             "Nobody has said yet that this picture may be used.", "Tick “I May Use This Picture” if you have the right."
         )
-    engine = engine_for(chosen, engines)
+    engine = engine_for(chosen, known_engines())
     weights = weights_for(chosen, engine)
     width, height = output_size(chosen, weights)
     frames = tuple(frames_of(scene) if frames is None else frames)

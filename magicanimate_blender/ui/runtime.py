@@ -1,7 +1,6 @@
 """What the add-on holds in memory while it is enabled: the server, its watch, the jobs and what they wait for."""
 
 import atexit
-import contextlib
 import logging
 import threading
 import time
@@ -11,11 +10,9 @@ from pathlib import Path
 import bpy
 
 from ..animation import Animation, Animations, Record
-from ..client import Client, ClientError, Engine, is_loopback
+from ..client import Client, ClientError, is_loopback
 from ..server_manager import Installation, InstallState, LocalServer, RemoteServer, Watch
-from . import engine_settings
 from .drawing import Drawing
-from .engines import engine_for, store_engines, stored_engines
 from .package import data_folder, server_wheel
 from .preferences import Preferences, preferences
 
@@ -77,7 +74,6 @@ class Runtime:
         """What the last task failed with."""
         self._stop_server = chosen.stop_server
         self._watch: Watch | None = None
-        self._engines = stored_engines()
         self._records: list[Record] = []
         self._records_at = -RECORDS_AGE
         self._state: InstallState | None = None
@@ -96,19 +92,6 @@ class Runtime:
         if self._watch is None:
             self._watch = Watch(self.server)
         return self._watch
-
-    @property
-    def engines(self) -> list[Engine]:
-        """The server's, while it runs, else the last known ones."""
-        if self._watch is not None and (known := self._watch.status.engines) and list(known) != self._engines:
-            self._engines = list(known)
-            with contextlib.suppress(ClientError):  # then they are asked for again next time
-                store_engines(self._engines)
-        return self._engines
-
-    def follow_engine(self, scene: bpy.types.Scene) -> None:
-        """Bring the settings' properties in line with what the server declares. Not while drawing a panel."""
-        engine_settings.use_schema(engine_for(scene.magicanimate, self.engines).settings_schema)
 
     def installed(self) -> InstallState:
         """Looked up at most once a second, for panels."""

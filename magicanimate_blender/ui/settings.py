@@ -88,9 +88,12 @@ class SceneSettings(bpy.types.PropertyGroup):
     frame_start: IntProperty(name="Start", description="First frame", default=1)
     frame_end: IntProperty(name="End", description="Last frame", default=48)
     frame_step: IntProperty(
-        name="Step", description="Animate every frame, every second ...; the result plays in the scene's time", default=1,
-        min=1, max=24,
-    )  # fmt: skip
+        name="Step",
+        description="Animate every frame, every second ...; the result plays in the scene's time",
+        default=1,
+        min=1,
+        max=24,
+    )
     use_advised_size: BoolProperty(
         name="Advised Size", description="The size that the weights were trained for", default=True
     )
@@ -117,9 +120,7 @@ class SceneSettings(bpy.types.PropertyGroup):
     cut_out: BoolProperty(
         name="Cut Out Figure", description="Make the background transparent, by the part maps' silhouette"
     )
-    variations: IntProperty(
-        name="Variations", description="How many seeds to try at once", default=4, min=2, max=16
-    )
+    variations: IntProperty(name="Variations", description="How many seeds to try at once", default=4, min=2, max=16)
     redo: StringProperty(
         name="Redo", description="Scene frames to compute again although nothing changed, like 10-14, 20", maxlen=400
     )

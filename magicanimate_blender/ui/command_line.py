@@ -1,0 +1,209 @@
+"""`blender -b scene.blend --command magicanimate animate | export-maps ...`: for render farms and scripts."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import bpy
+
+from ..animation import PRESETS, Animation, ResultFolder, Snapshot, State
+from ..client import ClientError
+from ..densepose.errors import DensePoseError
+from ..scene.errors import SceneError
+from . import delivery, engine_settings, engines, flow, timer
+from .operators.reference import load_picture
+from .panels.animate import progress_text
+from .runtime import runtime
+
+COMMAND = "magicanimate"
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses."""
+TICK = 0.05
+
+_registered: object = None
+
+
+def run(arguments: list[str]) -> int:
+    """One command. Returns its exit status; problems are one line on stderr."""
+    try:
+        args = parser().parse_args(arguments)
+    except SystemExit as end:  # argparse has said why
+        return end.code if isinstance(end.code, int) else BAD_INPUT
+    try:
+        return args.run(args)
+    except (ClientError, DensePoseError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="blender -b FILE.blend --command magicanimate", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("animate", help="animate a picture by the character of the scene")
+    command.set_defaults(run=animate)
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="for frames, part maps, video, recipe")
+    command.add_argument("--reference", type=Path, metavar="FILE", help="picture of the person (default: the scene's)")
+    command.add_argument(
+        "--consent", action="store_true", help="you have the right to use the picture (needed with --reference)"
+    )
+    _add_frames(command)
+    command.add_argument("--fit", choices=("crop", "pad", "stretch"), help="how the picture gets the output's size")
+    command.add_argument("--weights", metavar="ID", help="weights of the engine (default: the scene's choice)")
+    command.add_argument("--quality", choices=[preset.id for preset in PRESETS])
+    command.add_argument("--seed", type=int)
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting of the engine"
+    )
+    command.add_argument("--plane", action="store_true", help="add the result to the scene as a plane; needs --save")
+    command.add_argument(
+        "--save", type=Path, metavar="FILE.blend", help="save the scene with the result under this name"
+    )
+    return top
+
+
+def _add_frames(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--scene", metavar="NAME", help="scene (default: the active one)")
+    command.add_argument("--character", metavar="ARMATURE", help="armature (default: every character)")
+    command.add_argument("--frames", metavar="START-END", help="frame range (default: the scene's)")
+    command.add_argument("--step", type=int, help="every frame, every second ...")
+    command.add_argument("--size", metavar="WxH", help="in pixels (default: what the weights were trained for)")
+
+
+def animate(args: argparse.Namespace) -> int:
+    scene = chosen_scene(args)
+    choose(scene, args)
+    current = runtime()
+    _learn_engines(scene)
+    if args.quality:
+        flow.use_preset(scene, next(preset for preset in PRESETS if preset.id == args.quality))
+    engine_settings.assign(scene, _settings(args))
+    scene.magicanimate.then = "NOTHING"
+    animation = flow.animate(current, scene)
+    now = follow(animation)
+    if now.state is not State.DONE:
+        print(f"error: {now.message or now.title}. {now.fix}".strip(), file=sys.stderr)
+        return FAILED
+    copy_result(animation.folder, args.out)
+    if args.plane:
+        delivery.show_as(current, scene, animation.record, "PLANE")
+    if args.save:
+        bpy.ops.wm.save_as_mainfile(filepath=str(args.save.resolve()), relative_remap=True)
+    print(f"{now.frames} frames in {args.out}")
+    return DONE
+
+
+def chosen_scene(args: argparse.Namespace) -> bpy.types.Scene:
+    """Raises SceneError for a name that the file has not."""
+    if args.scene is None:
+        return bpy.context.scene
+    if args.scene not in bpy.data.scenes:
+        raise SceneError(f"The file has no scene “{args.scene}”.", f"It has {', '.join(bpy.data.scenes.keys())}.")
+    return bpy.data.scenes[args.scene]
+
+
+def choose(scene: bpy.types.Scene, args: argparse.Namespace) -> None:
+    """What the panel would have been told. Raises SceneError."""
+    chosen = scene.magicanimate
+    choose_frames(scene, args)
+    if args.reference:
+        if not args.reference.is_file():
+            raise SceneError(f"There is no file {args.reference}.", "Give a PNG or JPEG picture.")
+        chosen.reference = load_picture(args.reference.resolve())
+    if args.consent:
+        chosen.consent = True
+    if args.fit:
+        chosen.fit = args.fit.upper()
+    if args.weights:
+        chosen.weights = args.weights
+
+
+def choose_frames(scene: bpy.types.Scene, args: argparse.Namespace) -> None:
+    chosen = scene.magicanimate
+    if args.character:
+        armature = scene.objects.get(args.character)
+        if armature is None or armature.type != "ARMATURE":
+            raise SceneError(f"The scene has no armature “{args.character}”.", "Give the name of the armature.")
+        chosen.character = armature
+    if args.frames:
+        chosen.use_scene_range = False
+        chosen.frame_start, chosen.frame_end = _pair(args.frames, "-", "--frames", "1-48")
+    if args.step:
+        chosen.frame_step = args.step
+    if args.size:
+        chosen.use_advised_size = False
+        chosen.width, chosen.height = _pair(args.size.lower(), "x", "--size", "512x512")
+
+
+def follow(animation: Animation) -> Snapshot:
+    """Pump the job to its end, as the panel's timer does, and say how far it is. Ctrl C cancels it."""
+    current, said = runtime(), ""
+    try:
+        while not (now := animation.poll()).state.ended:
+            timer.pump(current)
+            line = progress_text(now)
+            if line != said:
+                print(said := line, flush=True)
+            time.sleep(TICK)
+    except KeyboardInterrupt:
+        animation.cancel()
+        raise
+    return now
+
+
+def copy_result(folder: ResultFolder, out: Path) -> None:
+    """Raises SceneError if it can't be written there."""
+    try:
+        for name, source in (("frames", folder.frames), ("part_maps", folder.maps)):
+            shutil.rmtree(out / name, ignore_errors=True)
+            shutil.copytree(source, out / name)
+        for path in (folder.video, folder.recipe):
+            shutil.copy2(path, out)
+    except OSError as error:
+        raise SceneError(f"{out} can't be written: {error.strerror or error}.", "Give another folder.") from error
+
+
+def _learn_engines(scene: bpy.types.Scene) -> None:
+    """In background nobody watches the server: ask it once, if it runs."""
+    client = runtime().server.attach()
+    if client is not None:
+        try:
+            engines.learn_engines(client.engines())
+        finally:
+            client.close()
+        engine = engines.engine_for(scene.magicanimate, engines.known_engines())
+        engine_settings.use_schema(engine.settings_schema)
+
+
+def _settings(args: argparse.Namespace) -> dict[str, object]:
+    known = engine_settings.schema()["properties"]
+    chosen: dict[str, object] = {} if args.seed is None else {"seed": args.seed}
+    for assignment in args.set:
+        name, _, text = assignment.partition("=")
+        if name not in known:
+            raise SceneError(f"The engine has no setting “{name}”.", f"It has {', '.join(known)}.")
+        chosen[name] = engine_settings.parse(name, text)
+    return chosen
+
+
+def _pair(text: str, separator: str, option: str, example: str) -> tuple[int, int]:
+    try:
+        first, second = (int(part) for part in text.split(separator))
+    except ValueError:
+        raise SceneError(f"{option} {text} is not understood.", f"Write it like {example}.") from None
+    return first, second
+
+
+def register() -> None:
+    global _registered
+    _registered = bpy.utils.register_cli_command(COMMAND, run)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_cli_command(_registered)

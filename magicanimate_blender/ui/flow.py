@@ -1,0 +1,94 @@
+"""What the buttons do about animations: start, regenerate, vary, look at one frame. For scripts, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bpy
+
+from ..animation import PRESETS, Animation, JobSpec, Preset, Record, State, variations
+from ..scene.errors import SceneError
+from ..scene.labels import label_characters
+from . import engine_settings
+from .drawing import Drawing
+from .request import Request, marked_frames, prepare
+from .runtime import Runtime
+from .settings import remember_job
+
+NEIGHBOURS = 8
+"""Frames on both sides of the current one that a preview of it is computed with: it needs motion around it."""
+
+
+def animate(runtime: Runtime, scene: bpy.types.Scene) -> Animation:
+    """Start an animation of the scene as it is chosen in the panel. Raises SceneError for what is missing."""
+    return submit(runtime, scene, prepare(scene))[0]
+
+
+def regenerate(runtime: Runtime, scene: bpy.types.Scene, base: Record) -> Animation:
+    """Animate again, computing only the frames that changed since `base`, and those that are marked."""
+    request = prepare(scene, frames=_same_frames(scene, base))
+    chosen = scene.magicanimate
+    redo, keep = (marked_frames(text, base.spec) for text in (chosen.redo, chosen.keep))
+    return submit(runtime, scene, request.with_spec(base=base.id, redo=redo, keep=keep))[0]
+
+
+def vary(runtime: Runtime, scene: bpy.types.Scene, count: int) -> list[Animation]:
+    """Animate with `count` seeds, as one group; the part maps are drawn once."""
+    request = prepare(scene)
+    return submit(runtime, scene, request, variations(request.spec, count))
+
+
+def promote(runtime: Runtime, scene: bpy.types.Scene, choice: Record) -> Animation:
+    """Animate the chosen variation again with its seed in the best quality."""
+    request = prepare(scene, frames=_same_frames(scene, choice))
+    settings = PRESETS[-1].apply(choice.spec.settings, engine_settings.schema())
+    return submit(runtime, scene, request.with_spec(settings=settings))[0]
+
+
+def preview_frame(runtime: Runtime, scene: bpy.types.Scene) -> Animation:
+    """Animate the current frame with its neighbours in draft quality."""
+    step = scene.magicanimate.frame_step
+    now = scene.frame_current
+    settings = PRESETS[0].apply(engine_settings.values(scene), engine_settings.schema())
+    frames = range(now - NEIGHBOURS * step, now + NEIGHBOURS * step, step)
+    request = prepare(scene, frames=frames, settings=settings)
+    return submit(runtime, scene, request.with_spec(name=f"{scene.name} preview of {now}"))[0]
+
+
+def submit(
+    runtime: Runtime, scene: bpy.types.Scene, request: Request, specs: Sequence[JobSpec] | None = None
+) -> list[Animation]:
+    """Start a job for each of `specs` (default: the request's own) and draw the part maps for all of them."""
+    label_characters(request.characters)
+    animations = [runtime.animations.start(spec, request.reference) for spec in specs or [request.spec]]
+    for animation in animations:
+        remember_job(scene, animation.id)
+    runtime.drawings.append(Drawing(scene, request.characters, request.frames, request.size, animations))
+    runtime.forget_records()
+    return animations
+
+
+def use_preset(scene: bpy.types.Scene, preset: Preset) -> None:
+    """Set the engine's settings to a quality."""
+    engine_settings.assign(scene, preset.apply(engine_settings.values(scene), engine_settings.schema()))
+
+
+def is_in_use(scene: bpy.types.Scene, preset: Preset) -> bool:
+    """Whether the settings are those of the preset."""
+    values = engine_settings.values(scene)
+    return preset.apply(values, engine_settings.schema()) == values
+
+
+def base_for(runtime: Runtime, scene: bpy.types.Scene) -> Record | None:
+    """The newest finished result of the scene: what Regenerate starts from."""
+    jobs = scene.magicanimate.jobs
+    return next((r for r in runtime.records() if r.state is State.DONE and r.id in jobs), None)
+
+
+def _same_frames(scene: bpy.types.Scene, record: Record) -> range:
+    spec = record.spec
+    if spec.frame_step != scene.magicanimate.frame_step:
+        raise SceneError(
+            f"That result has every {spec.frame_step}. frame.", f"Set the step to {spec.frame_step}, or click Animate."
+        )
+    return range(spec.frame_start, spec.frame_start + spec.frames * spec.frame_step, spec.frame_step)

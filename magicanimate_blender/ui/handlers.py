@@ -1,0 +1,94 @@
+"""What Blender tells us: files are loaded, steps are undone, the scene changes."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..results import colours
+from . import messages, overlay, runtime, scene_facts
+from .settings import remember_job
+
+_owner = object()
+_scene_of_job: dict[str, int] = {}
+"""Session id of the scene of each job of this session: undo may take the job's id out of the scene's own list."""
+
+
+@persistent
+def before_load(*_: object) -> None:
+    """Half-drawn jobs can't go on without their scene; all others do, in the server."""
+    current = runtime.active()
+    for drawing in current.drawings if current else ():
+        drawing.cancel()
+        for animation in drawing.animations:
+            animation.cancel()
+    if current:
+        current.drawings.clear()
+    _scene_of_job.clear()
+    overlay.forget()
+    scene_facts.forget_all()
+    messages.clear()
+
+
+@persistent
+def after_load(*_: object) -> None:
+    """Find the file's unfinished jobs again, and follow its scenes' view transforms."""
+    colours.follow_views(_owner)
+    find_jobs_again()
+    for scene in bpy.data.scenes:
+        overlay.show(scene)
+
+
+def find_jobs_again() -> None:
+    """Look after jobs of the open file that an earlier session of Blender left to the server."""
+    mine = {job.name for scene in bpy.data.scenes for job in scene.magicanimate.jobs}
+    if not mine or bpy.app.background:
+        return
+    current = runtime.runtime()
+    for job in current.animations.unfinished():
+        if job in mine:
+            animation = current.animations.resume(job)
+            if animation.missing_maps():  # the scene may have changed since: half of the maps would not fit
+                animation.cancel()
+
+
+@persistent
+def after_undo(*_: object) -> None:
+    """Undo replaced the scenes in memory; jobs go on, and their scenes still know them."""
+    scenes = {scene.session_uid: scene for scene in bpy.data.scenes}
+    for job, uid in _scene_of_job.items():
+        if uid in scenes:
+            remember_job(scenes[uid], job)
+    overlay.forget()
+    for scene in bpy.data.scenes:
+        scene_facts.mark_changed(scene)
+
+
+@persistent
+def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    overlay.mark_changed()
+    scene_facts.mark_changed(scene)
+    for job in scene.magicanimate.jobs:
+        _scene_of_job[job.name] = scene.session_uid
+
+
+HANDLERS = {
+    "load_pre": before_load,
+    "load_post": after_load,
+    "undo_post": after_undo,
+    "redo_post": after_undo,
+    "depsgraph_update_post": after_change,
+    "frame_change_post": after_change,
+}
+
+
+def register() -> None:
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
+    colours.follow_views(_owner)
+
+
+def unregister() -> None:
+    bpy.msgbus.clear_by_owner(_owner)
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)

@@ -1,0 +1,13 @@
+"""Operators by subject. Each is thin: it calls a plain function and tells what went wrong."""
+
+import bpy
+
+from . import animate, character, demo, frames, general, reference, results, server, weights
+
+CLASSES = tuple(
+    each
+    for module in (animate, character, demo, frames, general, reference, results, server, weights)
+    for each in module.CLASSES
+)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,135 @@
+"""What can be done with a result."""
+
+from __future__ import annotations
+
+import bpy
+
+from ... import results
+from ...animation import Record
+from ...scene.errors import SceneError
+from .. import clips, delivery, thumbnails
+from ..runtime import runtime
+from ..settings import forget_job
+from .common import OfResult, tells_errors
+
+
+class MAGICANIMATE_OT_use_result(OfResult, bpy.types.Operator):
+    bl_idname = "magicanimate.use_result"
+    bl_label = "Use"
+    bl_description = "Put this result into the scene"
+    bl_options = {"REGISTER", "UNDO"}
+
+    kind: bpy.props.EnumProperty(
+        name="As",
+        items=[
+            ("PLANE", "Plane in View", "A plane before the character that fills the camera's view", "IMAGE_PLANE", 0),
+            ("CURSOR", "Plane at the Cursor", "A plane that stands on the 3D cursor", "CURSOR", 1),
+            ("COMPOSITOR", "Compositor Nodes", "Over the render", "NODE_COMPOSITING", 2),
+            ("STRIP", "Video Strip", "In the video sequencer", "SEQUENCE", 3),
+            ("IMAGE", "Image Sequence", "A datablock for your own materials", "IMAGE_DATA", 4),
+        ],
+    )
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        delivery.show_as(runtime(), context.scene, self.record(context), self.kind)
+        return {"FINISHED"}
+
+
+class MAGICANIMATE_OT_show_result(OfResult, bpy.types.Operator):
+    bl_idname = "magicanimate.show_result"
+    bl_label = "Show"
+    bl_description = "Play this result in a window of its own"
+    bl_options = {"REGISTER"}
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        show_side_by_side(context, [self.record(context)])
+        return {"FINISHED"}
+
+
+class MAGICANIMATE_OT_compare_results(OfResult, bpy.types.Operator):
+    bl_idname = "magicanimate.compare_results"
+    bl_label = "Compare"
+    bl_description = "Play this result beside another one, in a window of its own"
+    bl_options = {"REGISTER"}
+
+    other: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        other = runtime().animations.history.get(self.other)
+        show_side_by_side(context, [self.record(context), other])
+        return {"FINISHED"}
+
+
+class MAGICANIMATE_OT_reveal_result(OfResult, bpy.types.Operator):
+    bl_idname = "magicanimate.reveal_result"
+    bl_label = "Open Folder"
+    bl_description = "Show this result's frames, part maps and video in the file browser"
+    bl_options = {"REGISTER"}
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        bpy.ops.wm.path_open(filepath=str(runtime().animations.history.folder(self.record(context).id).path))
+        return {"FINISHED"}
+
+
+class MAGICANIMATE_OT_delete_result(OfResult, bpy.types.Operator):
+    bl_idname = "magicanimate.delete_result"
+    bl_label = "Delete"
+    bl_description = "Delete this result with its files, and take it out of the open file wherever it is shown"
+    bl_options = {"REGISTER"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        delete(self.record(context).id)
+        return {"FINISHED"}
+
+
+def delete(job: str) -> None:
+    """Everything of a result: its uses, its copy beside the file, its folder. Raises FileProblem."""
+    current = runtime()
+    results.remove(job)
+    current.animations.forget(job)
+    clips.delete_copy(job)
+    current.animations.history.delete(job)
+    forget_job(job)
+    thumbnails.forget(job)
+    current.forget_records()
+
+
+def show_side_by_side(context: bpy.types.Context, records: list[Record]) -> None:
+    """Open a window with an image editor for each result. Raises SceneError without a window to open it from."""
+    if bpy.app.background:
+        raise SceneError("Blender runs without a window.", "Open the result's folder instead.")
+    bpy.ops.wm.window_new()
+    window = context.window_manager.windows[-1]
+    area = max(window.screen.areas, key=lambda each: each.width * each.height)
+    area.type = "IMAGE_EDITOR"
+    for record in records:
+        if record is not records[-1]:
+            with context.temp_override(window=window, area=area):
+                bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+        clip = clips.clip_of(runtime(), record, cut_out=False)
+        editor = window.screen.areas[-1 if record is not records[0] else 0].spaces.active
+        editor.image = results.load_sequence(context.scene, clip)
+        play_in_editor(editor, clip, context.scene)
+
+
+def play_in_editor(editor: bpy.types.SpaceImageEditor, clip: results.Clip, scene: bpy.types.Scene) -> None:
+    user = editor.image_user
+    user.frame_start, user.frame_duration = clip.start, clip.length(scene)
+    user.frame_offset, user.use_auto_refresh, user.use_cyclic = clip.first_file - 1, True, False
+
+
+CLASSES = (
+    MAGICANIMATE_OT_use_result,
+    MAGICANIMATE_OT_show_result,
+    MAGICANIMATE_OT_compare_results,
+    MAGICANIMATE_OT_reveal_result,
+    MAGICANIMATE_OT_delete_result,
+)

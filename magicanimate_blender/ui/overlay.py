@@ -1,0 +1,201 @@
+"""The part map over the 3D view: the character's labelled surface as it stands now, in the exact colours.
+
+Drawn into a buffer of its own and then copied over the finished view, where no colour management comes after it.
+Only in Blender's window: in background mode the gpu module may end the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import bpy
+import gpu
+import numpy as np
+from gpu_extras.batch import batch_for_shader
+from mathutils import Matrix
+
+from ..densepose.errors import DensePoseError
+from ..densepose.labels import PALETTE
+from ..scene.characters import Character
+from ..scene.context import depsgraph_of
+from ..scene.evaluate import FrameGeometry, GeometryCache, extract
+from ..scene.labels import is_character_labelled, label_characters
+from . import messages
+
+_handle: object = None
+_surface_shader: gpu.types.GPUShader | None = None
+_picture_shader: gpu.types.GPUShader | None = None
+_characters: tuple[Character, ...] = ()
+"""Those that the cache knows, see `follow`."""
+_cache = GeometryCache()
+_geometry: FrameGeometry | None = None
+_drawn_scene = 0
+_changed = True
+
+
+def show(scene: bpy.types.Scene) -> None:
+    """Start or stop drawing, as the scenes' settings say."""
+    global _handle
+    if bpy.app.background:
+        return
+    if scene.magicanimate.show_overlay and _handle is None:
+        _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
+    elif _handle is not None and not any(s.magicanimate.show_overlay for s in bpy.data.scenes):
+        stop()
+    mark_changed()
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def follow(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> None:
+    """Take note of who is to be drawn, outside of a draw handler: measuring mirrored meshes poses them for a moment."""
+    global _characters
+    if _handle is None or characters == _characters:
+        return
+    _characters = characters
+    mark_changed()
+    if characters:
+        try:
+            label_characters([c for c in characters if not is_character_labelled(c)])
+            extract(scene, depsgraph_of(scene), characters, _cache)
+        except DensePoseError as error:
+            messages.tell(error)
+            _characters = ()
+
+
+def stop() -> None:
+    global _handle
+    if _handle is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
+        _handle = None
+
+
+def forget() -> None:
+    """Undo or another file made everything kept here stale."""
+    global _geometry, _cache, _characters
+    _geometry, _cache, _characters = None, GeometryCache(), ()
+    mark_changed()
+
+
+def mark_changed() -> None:
+    """The scene is not as it was drawn."""
+    global _changed
+    _changed = True
+
+
+def _draw() -> None:
+    context = bpy.context
+    scene = context.scene
+    if not scene.magicanimate.show_overlay or not _characters:
+        return
+    with contextlib.suppress(DensePoseError):  # nothing to draw in this frame; the panel says why
+        _update(scene, context.evaluated_depsgraph_get())
+        if _geometry is not None:
+            _draw_over(context.region, context.region_data.perspective_matrix, scene.magicanimate.overlay_opacity)
+
+
+def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    global _geometry, _changed, _drawn_scene
+    if not _changed and _drawn_scene == scene.session_uid:
+        return
+    _changed, _drawn_scene, _geometry = False, scene.session_uid, None
+    with contextlib.suppress(KeyError):  # an object was renamed or deleted; `follow` hears of it
+        _geometry = extract(scene, depsgraph, _characters, _cache)
+
+
+def _draw_over(region: bpy.types.Region, perspective: Matrix, opacity: float) -> None:
+    buffer = gpu.types.GPUOffScreen(region.width, region.height, format="RGBA8")
+    try:
+        with buffer.bind():
+            frame = gpu.state.active_framebuffer_get()
+            frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
+            draw_surface(_geometry, perspective)
+        _draw_picture(buffer.texture_color, region, opacity)
+    finally:
+        buffer.free()
+
+
+def draw_surface(geometry: FrameGeometry, perspective: Matrix) -> None:
+    """Draw the labelled triangles, each pixel its label's exact colour, into the framebuffer that is bound."""
+    corners = np.ascontiguousarray(geometry.positions[geometry.triangles].reshape(-1, 3), np.float32)
+    colours = np.full((len(geometry.labels), 4), 255, np.uint8)
+    colours[:, :3] = PALETTE[geometry.labels]
+    colours[geometry.labels == 0] = 0  # hides what is behind it
+    form = gpu.types.GPUVertFormat()
+    form.attr_add(id="position", comp_type="F32", len=3, fetch_mode="FLOAT")
+    form.attr_add(id="colour", comp_type="U8", len=4, fetch_mode="INT_TO_FLOAT_UNIT")
+    vertices = gpu.types.GPUVertBuf(form, len(corners))
+    vertices.attr_fill("position", corners)
+    vertices.attr_fill("colour", np.repeat(colours, 3, axis=0))
+    shader = _surface()
+    shader.uniform_float("perspective", perspective)
+    gpu.state.depth_test_set("LESS_EQUAL")
+    gpu.state.depth_mask_set(True)
+    gpu.types.GPUBatch(type="TRIS", buf=vertices).draw(shader)
+    gpu.state.depth_mask_set(False)
+    gpu.state.depth_test_set("NONE")
+
+
+def _draw_picture(texture: gpu.types.GPUTexture, region: bpy.types.Region, opacity: float) -> None:
+    shader = _picture()
+    corners = [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)]
+    batch = batch_for_shader(shader, "TRI_STRIP", {"position": corners})
+    shader.bind()
+    shader.uniform_sampler("picture", texture)
+    shader.uniform_float("size", (float(region.width), float(region.height)))
+    shader.uniform_float("opacity", opacity)
+    gpu.state.blend_set("ALPHA")
+    batch.draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+def _surface() -> gpu.types.GPUShader:
+    global _surface_shader
+    if _surface_shader is None:
+        passed = gpu.types.GPUStageInterfaceInfo("magicanimate_surface")
+        passed.flat("VEC4", "label_colour")
+        info = gpu.types.GPUShaderCreateInfo()
+        info.push_constant("MAT4", "perspective")
+        info.vertex_in(0, "VEC3", "position")
+        info.vertex_in(1, "VEC4", "colour")
+        info.vertex_out(passed)
+        info.fragment_out(0, "VEC4", "result")
+        info.vertex_source("void main() { label_colour = colour; gl_Position = perspective * vec4(position, 1.0); }")
+        info.fragment_source("void main() { result = label_colour; }")
+        _surface_shader = gpu.shader.create_from_info(info)
+    return _surface_shader
+
+
+def _picture() -> gpu.types.GPUShader:
+    """Copies texel for texel: no filtering, no colour conversion."""
+    global _picture_shader
+    if _picture_shader is None:
+        passed = gpu.types.GPUStageInterfaceInfo("magicanimate_picture")
+        passed.smooth("VEC2", "place")
+        info = gpu.types.GPUShaderCreateInfo()
+        info.push_constant("VEC2", "size")
+        info.push_constant("FLOAT", "opacity")
+        info.sampler(0, "FLOAT_2D", "picture")
+        info.vertex_in(0, "VEC2", "position")
+        info.vertex_out(passed)
+        info.fragment_out(0, "VEC4", "result")
+        info.vertex_source("void main() { place = position * 0.5 + 0.5; gl_Position = vec4(position, 0.0, 1.0); }")
+        info.fragment_source(
+            "void main() { vec4 texel = texelFetch(picture, ivec2(place * size), 0);"
+            " result = vec4(texel.rgb, texel.a * opacity); }"
+        )
+        _picture_shader = gpu.shader.create_from_info(info)
+    return _picture_shader
+
+
+def register() -> None:
+    """Nothing is drawn until a scene asks for it."""
+
+
+def unregister() -> None:
+    global _surface_shader, _picture_shader
+    stop()
+    forget()
+    _surface_shader = _picture_shader = None

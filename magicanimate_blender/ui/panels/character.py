@@ -1,0 +1,55 @@
+"""Who is animated."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...scene.roles import get_role
+from ..scene_facts import facts
+from .common import InSidebar, message_box, wrapped
+
+
+class MAGICANIMATE_PT_character(InSidebar, bpy.types.Panel):
+    bl_label = "Character"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene, column = context.scene, self.layout.column()
+        chosen, found = scene.magicanimate, facts(scene)
+        column.prop(chosen, "character", text="", icon="ARMATURE_DATA", placeholder="Every character in the scene")
+        if found.problem is not None:
+            message_box(column, found.problem)
+            column.operator_menu_enum("magicanimate.add_sample_character", "kind", text="Add Sample Character")
+            return
+        names = ", ".join(character.armature for character in found.characters)
+        if found.labelled:
+            wrapped(column, f"{names}: ready", "CHECKMARK")
+        else:
+            wrapped(column, f"{names}: body parts are labelled when you animate", "INFO")
+        row = column.row(align=True)
+        row.prop(chosen, "show_overlay", toggle=True, icon="OVERLAY")
+        if chosen.show_overlay:
+            row.prop(chosen, "overlay_opacity", text="", slider=True)
+        column.operator("magicanimate.frame_camera", icon="CAMERA_DATA")
+        for warning in found.warnings:
+            message_box(column, warning)
+
+
+class MAGICANIMATE_PT_labels(InSidebar, bpy.types.Panel):
+    bl_label = "Body Parts"
+    bl_parent_id = "MAGICANIMATE_PT_character"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        column.operator("magicanimate.label", icon="MOD_VERTEX_WEIGHT").relabel = True
+        active = context.object
+        if active is not None and active.type != "ARMATURE":
+            role = get_role(active)
+            column.operator_menu_enum("magicanimate.set_role", "role", text=f"{active.name}: {ROLE_TITLES[role]}")
+        if context.mode == "EDIT_MESH":
+            column.operator_menu_enum("magicanimate.paint_label", "label", text="Label Selected Faces")
+
+
+ROLE_TITLES = {"body": "Body", "occlude": "Hide What Is Behind", "ignore": "Ignore"}
+
+CLASSES = (MAGICANIMATE_PT_character, MAGICANIMATE_PT_labels)

@@ -1,0 +1,61 @@
+"""The add-on's preferences."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...client import Weights
+from ..messages import Message
+from ..preferences import Preferences
+from ..runtime import runtime
+from .animate import draw_install
+from .common import message_box, size_text
+from .server import draw_state
+
+
+def draw(layout: bpy.types.UILayout, chosen: Preferences) -> None:
+    current = runtime()
+    layout.use_property_split, layout.use_property_decorate = True, False
+    layout.prop(chosen, "server", expand=True)
+    if chosen.server == "REMOTE":
+        layout.prop(chosen, "url")
+        layout.prop(chosen, "token")
+    else:
+        layout.prop(chosen, "python")
+        layout.prop(chosen, "stop_server")
+    box = layout.box().column()
+    draw_state(box, current)
+    draw_install(box, current)
+    if chosen.server == "LOCAL" and not chosen.python:
+        row = box.row()
+        row.operator("magicanimate.show_log", text="Server Log", icon="TEXT")
+        row.operator("magicanimate.show_log", text="Installation Log", icon="TEXT").installing = True
+        row.operator("magicanimate.remove_server", icon="TRASH")
+    draw_weights(layout, current.watch.status.weights)
+    layout.prop(chosen, "results")
+    layout.prop(chosen, "beside_file")
+
+
+def draw_weights(layout: bpy.types.UILayout, weights: tuple[Weights, ...]) -> None:
+    layout.label(text="Weights")
+    box = layout.box().column()
+    if not weights:
+        box.label(text="Start the server to see its weights", icon="INFO")
+    for each in weights:
+        row = box.row()
+        size = f" ({size_text(each.size_bytes)})" if each.size_bytes else ""
+        icon = {"ready": "CHECKMARK", "missing": "IMPORT"}.get(each.state, "ERROR")
+        row.label(text=f"{each.title}{size}", icon=icon, translate=False)
+        row.label(text=each.licence or "", translate=False)
+        download = each.download
+        if download is not None and download.state in ("queued", "running"):
+            share = download.done_bytes / download.total_bytes if download.total_bytes else 0.0
+            row.progress(factor=share, text=size_text(download.done_bytes))
+            row.operator("magicanimate.stop_download", text="", icon="X").weights = each.id
+        elif each.state == "ready":
+            row.operator("magicanimate.verify_weights", text="Check").weights = each.id
+            row.operator("magicanimate.delete_weights", text="", icon="TRASH").weights = each.id
+        else:
+            row.operator("magicanimate.download_weights", text="Download…").weights = each.id
+        if download is not None and download.problem is not None:
+            message_box(box, Message(download.problem.detail, download.problem.fix, download.problem.code))

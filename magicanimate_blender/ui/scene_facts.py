@@ -1,0 +1,95 @@
+"""What the panel says about a scene, looked up when something changed and not at every redraw."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import bpy
+
+from ..densepose.errors import DensePoseError
+from ..scene.characters import Character
+from ..scene.framing import framing_warnings
+from ..scene.labels import is_character_labelled
+from .engines import engine_for, known_engines, output_size, weights_for
+from .messages import Message, message_of
+from .request import characters_of
+
+SETTLED = 0.4
+"""Seconds without a change after which facts are looked up: not while somebody poses or scrubs."""
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """problem: why there is nobody to animate, or None. warnings: of the framing, at the frame last settled on."""
+
+    characters: tuple[Character, ...] = ()
+    labelled: bool = False
+    problem: Message | None = None
+    warnings: tuple[Message, ...] = ()
+
+
+ECHO = 0.15
+"""Seconds after looking during which changes are taken for echoes of the looking itself."""
+
+_facts: dict[int, SceneFacts] = {}
+_looked_at: dict[int, float] = {}
+_changed_at: dict[int, float] = {}
+_version = 0
+
+
+def facts(scene: bpy.types.Scene) -> SceneFacts:
+    """As last looked up; now, if never before."""
+    if scene.session_uid not in _facts:
+        _look_up(scene)
+    return _facts[scene.session_uid]
+
+
+def version() -> int:
+    """Grows with every change of facts."""
+    return _version
+
+
+def mark_changed(scene: bpy.types.Scene) -> None:
+    now, uid = time.monotonic(), scene.session_uid
+    if now - _looked_at.get(uid, 0.0) > ECHO:
+        _changed_at[uid] = now
+
+
+def refresh(scene: bpy.types.Scene) -> None:
+    """Look up again if the scene changed and has settled since."""
+    changed = _changed_at.get(scene.session_uid)
+    if changed is not None and time.monotonic() - changed > SETTLED:
+        del _changed_at[scene.session_uid]
+        _look_up(scene)
+
+
+def forget_all() -> None:
+    _facts.clear()
+    _changed_at.clear()
+
+
+def _look_up(scene: bpy.types.Scene) -> None:
+    global _version
+    try:
+        characters = tuple(characters_of(scene))
+        labelled = all(is_character_labelled(character) for character in characters)
+        found = SceneFacts(characters, labelled, warnings=_warnings(scene, characters) if labelled else ())
+    except DensePoseError as error:
+        found = SceneFacts(problem=message_of(error))
+    _looked_at[scene.session_uid] = time.monotonic()
+    if found != _facts.get(scene.session_uid):
+        _facts[scene.session_uid] = found
+        _version += 1
+
+
+def _warnings(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> tuple[Message, ...]:
+    if scene.camera is None:
+        return ()
+    engine = engine_for(scene.magicanimate, known_engines())
+    size = output_size(scene.magicanimate, weights_for(scene.magicanimate, engine))
+    try:
+        notes = framing_warnings(scene, characters, [scene.frame_current], size)
+    except DensePoseError as error:
+        return (message_of(error),)
+    return tuple(Message(note.message, note.fix) for note in notes)

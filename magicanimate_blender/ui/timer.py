@@ -1,0 +1,119 @@
+"""The heartbeat: pumps jobs, draws part maps, delivers results, always on Blender's main thread."""
+
+from __future__ import annotations
+
+import logging
+
+import bpy
+
+from ..animation import Animation, Snapshot, State
+from ..client import ClientError
+from ..densepose.errors import DensePoseError
+from . import delivery, engine_settings, engines, messages, overlay, results_list, runtime, scene_facts, thumbnails
+
+log = logging.getLogger(__name__)
+BUSY, IDLE = 0.1, 1.0
+"""Seconds between beats."""
+
+_shown: object = None
+
+
+def tick() -> float:
+    """One beat. A mistake of ours is logged and never stops the heart."""
+    try:
+        return _beat()
+    except Exception:
+        log.exception("timer")
+        return IDLE
+
+
+def _beat() -> float:
+    current = runtime.active()
+    if current is None:
+        return IDLE
+    pump(current)
+    engines.learn_engines(current.watch.status.engines)
+    for window in bpy.context.window_manager.windows[:]:
+        scene = window.scene
+        engine = engines.engine_for(scene.magicanimate, engines.known_engines())
+        engine_settings.use_schema(engine.settings_schema)
+        scene_facts.refresh(scene)
+        overlay.follow(scene, scene_facts.facts(scene).characters)
+        results_list.sync(current, scene)
+    _redraw_if_changed(current)
+    return BUSY if current.busy() else IDLE
+
+
+def pump(current: runtime.Runtime) -> None:
+    """Move everything on by a little; what a loop does in background mode."""
+    for drawing in list(current.drawings):
+        drawing.work()
+        if drawing.error is not None:
+            for animation in drawing.animations:
+                animation.cancel()
+            messages.tell(drawing.error)
+        if drawing.done:
+            current.drawings.remove(drawing)
+    current.end_task()
+    for animation, now in current.animations.poll():
+        if now.state.ended and animation.id not in current.delivered:
+            current.delivered.add(animation.id)
+            _end(current, animation, now)
+
+
+def _end(current: runtime.Runtime, animation: Animation, now: Snapshot) -> None:
+    current.forget_records()
+    thumbnails.forget(animation.id)
+    if now.state is not State.DONE:
+        return
+    try:
+        delivery.deliver(current, animation.record)
+    except (ClientError, DensePoseError) as error:
+        messages.tell(error)
+    else:
+        _remember_step()
+
+
+def _remember_step() -> None:
+    """So that undo takes back the delivery alone, not what the person did before it."""
+    windows = bpy.context.window_manager.windows
+    if windows:
+        with bpy.context.temp_override(window=windows[0]):
+            bpy.ops.ed.undo_push(message="MagicAnimate Result")
+
+
+def _redraw_if_changed(current: runtime.Runtime) -> None:
+    global _shown
+    task = current.installation.task
+    shown = (
+        [now for _, now in current.animations.poll()],
+        [len(drawing.animations) for drawing in current.drawings],
+        current.watch.status.version,
+        task and task.poll(),
+        current.task,
+        current.problem,
+        messages.current(),
+        scene_facts.version(),
+    )
+    if shown != _shown:
+        _shown = shown
+        redraw()
+
+
+def redraw() -> None:
+    """Draw the sidebars and the preferences again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions if area.type in ("VIEW_3D", "PREFERENCES") else ():
+                if region.type == "UI" or area.type == "PREFERENCES":
+                    region.tag_redraw()
+
+
+def register() -> None:
+    if not bpy.app.background:
+        bpy.app.timers.register(tick, first_interval=BUSY, persistent=True)
+
+
+def unregister() -> None:
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
