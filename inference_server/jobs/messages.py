@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True)
 class Run:
-    """Do a job. `base_frames` are taken from the job `base`; `changed` are computed from its trajectory."""
+    """Do a job. With `base` given, only `changed` frames (and what the engine needs around them) are computed."""
 
     job: UUID
     body: dict[str, Any]
@@ -64,6 +64,8 @@ class Note:
     text: str
     low_memory: bool = False
     """The job is from now on done with the smaller-memory settings."""
+    in_full: bool = False
+    """The job no longer uses its base."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """What of an earlier result can be taken for a job that names it as its base."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from inference_server.engines.protocol import EngineInfo
+from inference_server.jobs.admission import parse_settings
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.model import JobBody
 from inference_server.jobs.store import Record
@@ -18,9 +20,9 @@ class BasePlan:
     stale: tuple[int, ...]
 
 
-def plan_base(body: JobBody, base: Record | None, folder: DataFolder, parse: Callable[..., object]) -> BasePlan | str:
-    """The plan, or in one line why the job is computed in full. `parse` turns settings into comparable ones."""
-    reason = _why_not(body, base, folder, parse)
+def plan_base(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo) -> BasePlan | str:
+    """The plan, or in one line why the job is computed in full."""
+    reason = _why_not(body, base, folder, engine)
     if reason or base is None:
         return f"Computed in full: {reason}."
     differs = {n for n in range(body.frames) if body.maps_of(n) != base.body.maps_of(n)} | set(base.stale)
@@ -29,7 +31,7 @@ def plan_base(body: JobBody, base: Record | None, folder: DataFolder, parse: Cal
     return BasePlan(base.id, tuple(sorted(changed)), tuple(sorted(differs & keep)))
 
 
-def _why_not(body: JobBody, base: Record | None, folder: DataFolder, parse: Callable[..., object]) -> str | None:
+def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo) -> str | None:
     if base is None:
         return "the earlier result no longer exists"
     other = base.body
@@ -39,7 +41,7 @@ def _why_not(body: JobBody, base: Record | None, folder: DataFolder, parse: Call
         return "the engine or its weights are other ones than in the earlier result"
     if body.reference != other.reference:
         return "the reference picture is another one than in the earlier result"
-    if parse(body.settings) != parse(other.settings):
+    if _result_settings(engine, body) != _result_settings(engine, other):
         return "the settings differ from those of the earlier result"
     if body.frames != other.frames:
         return f"it has {body.frames} frames and the earlier result {other.frames}"
@@ -48,3 +50,10 @@ def _why_not(body: JobBody, base: Record | None, folder: DataFolder, parse: Call
     if not all(folder.is_ours(folder.frame(base.id, n)) for n in range(other.frames)):
         return "frames of the earlier result are missing"
     return None
+
+
+def _result_settings(engine: EngineInfo, body: JobBody) -> dict[str, Any]:
+    """Settings that shape every frame; those marked `redo_only` in the schema shape only what is computed anew."""
+    marks = {name: field.json_schema_extra for name, field in engine.settings.model_fields.items()}
+    redo_only = {name for name, extra in marks.items() if isinstance(extra, dict) and "redo_only" in extra}
+    return parse_settings(engine, body.settings).model_dump(exclude=redo_only)

@@ -112,7 +112,11 @@ class JobRun:
             maps[name] = np.stack([decoded[digest] for digest in hashes])
         base = None
         if self.command.base is not None:
-            base = Base(self.folder.trajectory(self.command.base), frozenset(self.command.changed))
+            base = Base(
+                self.folder.trajectory(self.command.base),
+                changed=frozenset(self.command.changed),
+                keep=frozenset(self.body.keep) - frozenset(self.body.redo),
+            )
         return Task(
             reference=read_image(self.blobs.read(self.body.reference), max_pixels=self.limits.pixels),
             tracks=maps,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from inference_server.engines.registry import find_engine
 from inference_server.errors import UserError
-from inference_server.jobs.admission import find_weight_set, parse_settings
+from inference_server.jobs.admission import find_weight_set
 from inference_server.jobs.messages import (
     Advanced,
     Cancel,
@@ -177,9 +177,7 @@ class Scheduler:
         base: UUID | None = None
         changed: tuple[int, ...] = ()
         if body.base_job is not None:
-            plan = plan_base(
-                body, self.service.store.get(body.base_job), self.service.folder, lambda s: parse_settings(engine, s)
-            )
+            plan = plan_base(body, self.service.store.get(body.base_job), self.service.folder, engine)
             if isinstance(plan, BasePlan):
                 base, changed = plan.job, plan.changed
                 record = self.service.set_stale(record.id, plan.stale)
@@ -215,7 +213,7 @@ class Scheduler:
             case FrameDone():
                 self.service.frame_done(job, report.frame)
             case Note():
-                self.service.note(job, report.text, low_memory=report.low_memory)
+                self.service.note(job, report.text, low_memory=report.low_memory, in_full=report.in_full)
             case Done():
                 self.service.finish(job, JobResult.model_validate(report.result))
                 self._ended()

@@ -22,6 +22,8 @@ from inference_server.jobs.progress import Meter
 from inference_server.jobs.store import Record, Store
 from inference_server.media.limits import Limits
 
+JSON_CACHE = 64
+
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +52,7 @@ class JobService:
         self._lock = threading.RLock()
         self._meters: dict[UUID, Meter] = {}
         self._unsaved: dict[UUID, Record] = {}
+        self._json: dict[UUID, tuple[int, str]] = {}
 
     # what clients do
 
@@ -192,7 +195,9 @@ class JobService:
         with self._lock:
             self._end(self.record(job), "cancelled")
 
-    def note(self, job: UUID, text: str, *, low_memory: bool = False, died_at: str | None = None) -> Record:
+    def note(
+        self, job: UUID, text: str, *, low_memory: bool = False, in_full: bool = False, died_at: str | None = None
+    ) -> Record:
         with self._lock:
             record = self.record(job)
             notes = [*record.notes, text]
@@ -201,6 +206,7 @@ class JobService:
                 notes=notes,
                 low_memory=record.low_memory or low_memory,
                 died_at=died_at or record.died_at,
+                stale=[] if in_full else record.stale,
             )
             self.save(record)
             return record
@@ -253,6 +259,17 @@ class JobService:
             problem=record.problem,
             result=record.result,
         )
+
+    def json(self, job: UUID, version: int) -> str:
+        """The job as JSON, made once per event id for all readers. Raises UserError `no-such-job`."""
+        with self._lock:
+            cached = self._json.get(job)
+            if cached is None or cached[0] < version:
+                cached = (version, self.view(self.record(job)).model_dump_json())
+                self._json[job] = cached
+                while len(self._json) > JSON_CACHE:
+                    del self._json[next(iter(self._json))]
+            return cached[1]
 
     def bases_in_use(self) -> set[UUID]:
         return {r.body.base_job for r in self.store.in_state("queued", "running") if r.body.base_job is not None}

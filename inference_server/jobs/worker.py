@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -89,18 +90,7 @@ class Worker:
         job = command.job
         log.info("job %s starts", job)
         try:
-            try:
-                self._run(command, low_memory=command.low_memory or self.options.low_memory)
-            except MemoryError:
-                if command.low_memory or self.options.low_memory:
-                    raise
-                self._loaded = None
-                log.warning("job %s: out of memory, trying again with the smaller-memory settings", job)
-                text = (
-                    "The device's memory was full, so the rest was computed with the smaller-memory settings, slower."
-                )
-                self.send(Note(job, text, low_memory=True))
-                self._run(command, low_memory=True)
+            self._run_with_fallbacks(command)
         except Cancelled:
             self.send(Stopped(job))
         except UserError as error:
@@ -123,6 +113,24 @@ class Worker:
         finally:
             self._cancelled.discard(job)
 
+    def _run_with_fallbacks(self, command: Run) -> None:
+        """What can be mended by asking for less is tried again once, and said."""
+        small = command.low_memory or self.options.low_memory
+        try:
+            self._run(command, small)
+        except UserError as error:
+            if error.code != "base-unusable" or command.base is None:
+                raise
+            self.send(Note(command.job, f"Computed in full: {error.message}.", in_full=True))
+            self._run_with_fallbacks(replace(command, base=None, changed=()))
+        except MemoryError:
+            if small:
+                raise
+            self._loaded = None
+            log.warning("job %s: out of memory, trying again with the smaller-memory settings", command.job)
+            self.send(Note(command.job, SMALLER, low_memory=True))
+            self._run_with_fallbacks(replace(command, low_memory=True))
+
     def _run(self, command: Run, low_memory: bool) -> None:
         JobRun(
             command,
@@ -137,6 +145,7 @@ class Worker:
 
 
 SEE_LOG = "Try again; if it happens again, send worker.log from the server's logs folder with a bug report."
+SMALLER = "The device's memory was full, so the rest was computed with the smaller-memory settings, slower."
 OUT_OF_MEMORY = (
     "The device's memory is not enough, even with the smaller-memory settings",
     "Close other programs that use the GPU, lower the resolution, or shorten the window.",

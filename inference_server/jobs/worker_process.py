@@ -4,16 +4,16 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from inference_server.child import python_command, python_environment
 from inference_server.jobs.messages import Command, decode, encode
 
 LOG_KEPT = 4 * 2**20
-WORKER = (sys.executable, "-m", "inference_server.jobs.worker")
+WORKER = tuple(python_command("inference_server.jobs.worker"))
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=sink,
                 bufsize=0,
+                env=python_environment(),
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         self._thread = threading.Thread(target=self._read, name="worker reports", daemon=True)

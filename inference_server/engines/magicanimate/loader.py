@@ -110,8 +110,11 @@ def same(entries: Mapping[str, Any]) -> dict[str, Any]:
     return dict(entries)
 
 
-def load_networks(folder: Path, dtype: torch.dtype) -> Networks:
-    """Load the tree in `folder`. Raises UserError for a missing, unreadable or unfitting file, before loading any."""
+def check_tree(folder: Path) -> tuple[dict[str, nn.Module], dict[str, list[WeightFile]]]:
+    """The networks, empty, and the files of each, every header compared; reads no tensor.
+
+    Raises UserError for a missing, unreadable or unfitting file.
+    """
     if not folder.is_dir():
         raise UserError(f"There is no weights folder {folder}", fix="Name an existing folder.", code="weights-missing")
     own, base = folder / "MagicAnimate", folder / "stable-diffusion-v1-5"
@@ -138,10 +141,16 @@ def load_networks(folder: Path, dtype: torch.dtype) -> Networks:
         if motion:
             temporal = find_file(own / "temporal_attention", TEMPORAL_NAMES)
             files[name].append(WeightFile(temporal, motion, rename_temporal))
-    tokenizer = load_tokenizer(base / "tokenizer")
     for parts in files.values():
         for part in parts:
             part.check()
+    return networks, files
+
+
+def load_networks(folder: Path, dtype: torch.dtype) -> Networks:
+    """Load the tree in `folder`. Raises UserError for a missing, unreadable or unfitting file, before loading any."""
+    networks, files = check_tree(folder)
+    tokenizer = load_tokenizer(folder / "stable-diffusion-v1-5" / "tokenizer")
     for name, network in networks.items():
         tensors = {key: tensor for part in files[name] for key, tensor in part.read(dtype).items()}
         network.load_state_dict(tensors, assign=True)

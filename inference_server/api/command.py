@@ -1,0 +1,211 @@
+"""`python -m inference_server serve`: up in a second, stops gracefully, never imports torch."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from inference_server import __version__
+from inference_server.api import logs
+from inference_server.api.app import create_app
+from inference_server.api.context import Context
+from inference_server.api.security import is_loopback, load_token
+from inference_server.data_dir import add_data_dir_argument
+from inference_server.errors import UserError
+from inference_server.jobs.events import EventLog
+from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.lock import ProcessLock
+from inference_server.jobs.retention import Keep
+from inference_server.jobs.scheduler import Scheduler, WorkerOptions
+from inference_server.jobs.service import JobService
+from inference_server.jobs.store import Store
+from inference_server.jobs.worker_process import WORKER
+from inference_server.media.files import write_bytes
+from inference_server.media.limits import SERVER_LIMITS
+from inference_server.weights.library import WeightsLibrary
+
+PORT = 8790
+CLOSE_WAIT = 3
+"""Seconds that open connections get at a graceful stop."""
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = WorkerOptions()
+    add_data_dir_argument(parser)
+    parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--allow-remote", action="store_true", help="allow a --host that other machines can reach")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name clients call it by")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="read the token from here (default: data folder)"
+    )
+    parser.add_argument("--device", default=default.device, help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--dtype", default=default.dtype, help="auto, fp32, fp16, bf16")
+    parser.add_argument("--low-memory", action="store_true", help="always compute with the smaller-memory settings")
+    parser.add_argument("--idle-unload", type=float, default=default.idle_unload, metavar="S",
+                        help="free the device after so many seconds without work (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--cancel-wait", type=float, default=default.cancel_wait, metavar="S",
+                        help="end a worker that goes on so long after a cancel (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--step-limit", type=float, default=default.step_limit, metavar="S",
+                        help="a worker silent for so long counts as hung (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--disk-reserve", type=int, default=default.disk_reserve // 2**20, metavar="MIB",
+                        help="leave so much of the disk free (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--keep-days", type=float, default=default.keep.days, help="keep results so long")
+    parser.add_argument("--keep-gb", type=float, default=default.keep.bytes / 1e9, help="keep results up to this size")
+    parser.add_argument("--verbose", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    return serve(args)
+
+
+def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> int:
+    """Serve until told to stop. Raises UserError for a data folder in use, a taken port, an open address."""
+    check_address(args)
+    folder = DataFolder(args.data_dir)
+    folder.create()
+    logs.set_up(folder.logs, verbose=args.verbose)
+    lock = ProcessLock(folder.server_lock)
+    if not lock.acquire():
+        raise UserError(
+            f"A server (process {lock.holder()}) already uses the data folder {folder.root}",
+            fix="Use that one, stop it, or give another --data-dir.",
+            code="data-folder-in-use",
+        )
+    try:
+        folder.clear_incoming()
+        token = load_token(folder, args.token_file)
+        listener = listen(args.host, args.port)
+        with listener:
+            asyncio.run(_serve(args, folder, token, listener, worker_command))
+    finally:
+        folder.server_info.unlink(missing_ok=True)
+        lock.release()
+    log.info("stopped")
+    return 0
+
+
+def check_address(args: argparse.Namespace) -> None:
+    """Raises UserError `not-loopback` for an address beyond this machine without the flag that says so."""
+    if is_loopback(args.host):
+        return
+    if not args.allow_remote:
+        raise UserError(
+            f"{args.host} can be reached from other machines",
+            fix="Leave --host away, or add --allow-remote if that is what you want.",
+            code="not-loopback",
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises UserError `port-in-use`, `bad-address`."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        if os.name == "posix":  # on Windows this would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except socket.gaierror as error:
+        raise UserError(
+            f"{host} is no address of this machine ({error})", fix="Use 127.0.0.1.", code="bad-address"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{host}:{port} cannot be used: {(error.strerror or str(error)).lower()}",
+            fix="Give another --port; 0 takes a free one.",
+            code="port-in-use",
+        ) from None
+    return listener
+
+
+async def _serve(
+    args: argparse.Namespace, folder: DataFolder, token: str, listener: socket.socket, worker_command: Sequence[str]
+) -> None:
+    store = Store(folder.database)
+    starts = int(store.setting("starts", 0)) + 1
+    store.set_setting("starts", starts)
+    weights = WeightsLibrary(folder.weights)
+    service = JobService(folder, store, EventLog(starts), limits=SERVER_LIMITS, weights_state=weights.state)
+    scheduler = Scheduler(service, worker_options(args, worker_command), weights.folder_of)
+    context = Context(folder, service, scheduler, weights, SERVER_LIMITS, args.disk_reserve * 2**20)
+    app = create_app(context, token=token, hosts=args.allow_host, any_address=not is_loopback(args.host))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=CLOSE_WAIT,
+        timeout_keep_alive=60,
+        ws="none",
+        lifespan="off",
+    )
+    server = Server(config, service.events, lambda: announce(args, folder, listener))
+    context.shut_down = server.stop
+    scheduler.start()
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        scheduler.stop()
+        weights.close()
+        store.close()
+
+
+class Server(uvicorn.Server):
+    """Tells when it answers, and ends the event streams before it waits for open connections to close."""
+
+    def __init__(self, config: uvicorn.Config, events: EventLog, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._events = events
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    def stop(self) -> None:
+        self._events.close()
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        log.info("%s: stopping", signal.Signals(sig).name)
+        self.stop()
+
+
+def worker_options(args: argparse.Namespace, command: Sequence[str]) -> WorkerOptions:
+    return WorkerOptions(
+        command=command,
+        device=args.device,
+        dtype=args.dtype,
+        low_memory=args.low_memory,
+        idle_unload=args.idle_unload,
+        cancel_wait=args.cancel_wait,
+        step_limit=args.step_limit,
+        disk_reserve=args.disk_reserve * 2**20,
+        keep=Keep(days=args.keep_days, bytes=int(args.keep_gb * 1e9)),
+    )
+
+
+def announce(args: argparse.Namespace, folder: DataFolder, listener: socket.socket) -> None:
+    """Leave server.json for clients, and say where it listens and what that opens."""
+    host, port = listener.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    url = f"http://{name}:{port}"
+    info = {"url": url, "port": port, "pid": os.getpid(), "version": __version__}
+    write_bytes(folder.server_info, json.dumps(info).encode())
+    print(f"Serving on {url}, data in {folder.root}", flush=True)
+    if not is_loopback(args.host):
+        print(
+            f"WARNING: every machine that reaches {url} and has the token can run jobs here and see the results.\n"
+            f"The token is in {args.token_file or folder.token}; the connection is not encrypted: "
+            "use a tunnel (ssh -L) over networks you do not trust.",
+            flush=True,
+        )

@@ -1,0 +1,55 @@
+"""Inputs by content hash."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Path as InPath
+from starlette.requests import ClientDisconnect
+
+from inference_server.api.context import InContext
+from inference_server.errors import UserError
+from inference_server.media.images import read_size
+
+router = APIRouter(prefix="/v1/blobs")
+Digest = Annotated[str, InPath(pattern="^[0-9a-f]{64}$", description="SHA-256 of the content, in lower-case hex")]
+
+
+@router.head("/{sha256}")
+async def has_blob(sha256: Digest, context: InContext) -> Response:
+    """200 if it is there; it is then kept for a day, for a job to name it."""
+    return Response(status_code=200 if context.service.blobs.touch(sha256) else 404)
+
+
+@router.put(
+    "/{sha256}",
+    response_class=Response,
+    responses={201: {"description": "Stored"}, 200: {"description": "It was there already"}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def put_blob(sha256: Digest, request: Request, context: InContext) -> Response:
+    """Store a PNG, JPEG or WebP. The body is checked against the hash, its header against the limits."""
+    blobs = context.service.blobs
+    if blobs.touch(sha256):
+        async for _ in request.stream():  # or the connection could not be used again
+            pass
+        return Response(status_code=200)
+    if context.folder.free_bytes() < context.disk_reserve:
+        raise UserError("The disk of the data folder is full", fix="Delete old results.", code="disk-full")
+
+    def check(path: Path) -> None:
+        read_size(path, name="The upload", max_pixels=context.limits.pixels)
+
+    with blobs.upload(sha256) as upload:
+        try:
+            async for chunk in request.stream():
+                upload.write(chunk)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody hears it; what came so far is dropped
+        upload.finish(check)
+    return Response(status_code=201)

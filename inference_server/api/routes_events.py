@@ -1,0 +1,107 @@
+"""Server-Sent Events with ids: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from inference_server.api.context import Context, InContext
+from inference_server.errors import UserError
+from inference_server.jobs.events import Event
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment is sent, so that both ends notice a dead connection."""
+CLOSE_AFTER = "removed"
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
+
+router = APIRouter(prefix="/v1")
+
+
+@router.get("/events", response_class=StreamingResponse, responses=STREAM)
+async def all_events(context: InContext, last_event_id: LastEventId = None) -> StreamingResponse:
+    """Events of every job. Without `Last-Event-ID`, or with one too old, every job comes first."""
+    return _stream(_events(context, None, _number(last_event_id)))
+
+
+@router.get("/jobs/{job}/events", response_class=StreamingResponse, responses=STREAM)
+async def job_events(job: UUID, context: InContext, last_event_id: LastEventId = None) -> StreamingResponse:
+    """Events of one job. The stream ends when the job is deleted."""
+    context.service.record(job)
+    return _stream(_events(context, job, _number(last_event_id)))
+
+
+def _stream(lines: AsyncIterator[bytes]) -> StreamingResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+
+def _number(last_event_id: str | None) -> int:
+    """-1, which is always too old, for what is no id of ours."""
+    text = last_event_id or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+
+
+async def _events(context: Context, job: UUID | None, last: int) -> AsyncIterator[bytes]:
+    log = context.service.events
+    async with log.subscribe() as news:
+        yield b": connected\n\n"
+        while not log.closed:
+            events = log.since(last, job)
+            if events is None:
+                last = log.last
+                for text in await run_in_threadpool(_snapshot, context, job, last):
+                    yield text
+                continue
+            for event in events:
+                last = event.id
+                yield _format(context, event)
+                if job is not None and event.kind == CLOSE_AFTER:
+                    return
+            if not events and not await news.wait(HEARTBEAT):
+                yield b": heartbeat\n\n"
+
+
+def _snapshot(context: Context, job: UUID | None, number: int) -> list[bytes]:
+    """Everything as it is now: each job, and the frames that running jobs have ready."""
+    service = context.service
+    if job is not None:
+        try:
+            records = [service.record(job)]
+        except UserError:
+            return [_event(number, "removed", _removed(job))]
+    else:
+        records = list(reversed(service.store.newest(10_000)))
+    texts = []
+    for record in records:
+        texts.append(_event(number, "job", service.view(record).model_dump_json()))
+        if record.state == "running" or job is not None:
+            texts += [_event(number, "frame", _frame(record.id, n)) for n in service.ready_frames(record)]
+    return texts
+
+
+def _format(context: Context, event: Event) -> bytes:
+    if event.kind == "frame":
+        return _event(event.id, "frame", _frame(event.job, event.frame))
+    if event.kind == "removed":
+        return _event(event.id, "removed", _removed(event.job))
+    try:
+        return _event(event.id, "job", context.service.json(event.job, event.id))
+    except UserError:  # deleted meanwhile; its `removed` follows
+        return b""
+
+
+def _frame(job: UUID, frame: int) -> str:
+    return json.dumps({"id": str(job), "frame": frame})
+
+
+def _removed(job: UUID) -> str:
+    return json.dumps({"id": str(job)})
+
+
+def _event(number: int, kind: str, data: str) -> bytes:
+    return f"id: {number}\nevent: {kind}\ndata: {data}\n\n".encode()

@@ -1,0 +1,66 @@
+"""Hashes of weight files, taken once and compared later: has anything been changed, or gone bad on disk?"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from inference_server.media.files import write_bytes
+
+NAME = "manifest.json"
+CHUNK = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class FileState:
+    """size in bytes; modified: time of last change in ns; sha256 in hex; source: where it came from."""
+
+    size: int
+    modified: int
+    sha256: str
+    source: str = ""
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file still has this size and time; cheap, so asked often."""
+        try:
+            info = path.stat()
+        except OSError:
+            return False
+        return (info.st_size, info.st_mtime_ns) == (self.size, self.modified)
+
+
+class Manifest:
+    """`manifest.json` in a tree: relative path -> FileState."""
+
+    def __init__(self, tree: Path) -> None:
+        self._tree = tree
+        self.files: dict[str, FileState] = {}
+        try:
+            content = json.loads((tree / NAME).read_text(encoding="utf-8"))
+            self.files = {path: FileState(**state) for path, state in content.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            self.files = {}  # none yet; a damaged one is taken anew
+
+    def record(self, path: Path, sha256: str, source: str = "") -> None:
+        info = path.stat()
+        relative = path.relative_to(self._tree).as_posix()
+        self.files[relative] = FileState(info.st_size, info.st_mtime_ns, sha256, source)
+        self.save()
+
+    def save(self) -> None:
+        text = json.dumps({path: asdict(state) for path, state in sorted(self.files.items())}, indent=1)
+        write_bytes(self._tree / NAME, text.encode())
+
+    def state_of(self, path: Path) -> FileState | None:
+        return self.files.get(path.relative_to(self._tree).as_posix())
+
+
+def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> str:
+    """Hex SHA-256; `on_bytes` is told how many bytes were read since the last call."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+            on_bytes(len(chunk))
+    return found.hexdigest()

@@ -1,0 +1,144 @@
+"""Long work on weight files, each in a process of its own: `python -m inference_server.weights.tasks KIND ID ROOT`.
+
+A process can be ended at any moment, keeps huggingface_hub and torch out of the server, and is what unpickles.
+It writes one JSON object a line: progress, at last `{"state": "done"}` or `{"problem": ...}`.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from inference_server.errors import UserError
+from inference_server.weights.catalogue import Entry, find_entry
+from inference_server.weights.manifest import Manifest, hash_file
+
+Tell = Callable[[int, int], None]
+"""Bytes done, bytes in all."""
+
+
+def verify(entry: Entry, tree: Path, tell: Tell) -> None:
+    """Hash every file and compare with the manifest, then compare names and shapes with what the network expects.
+
+    Files without a hash get theirs now. Raises UserError `weights-missing`, `weights-changed` or as the loader does.
+    """
+    files = require_all(entry, tree)
+    manifest, done, total = Manifest(tree), 0, sum(path.stat().st_size for path in files)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, total)
+
+    for path in files:
+        known = manifest.state_of(path)
+        found = hash_file(path, advance)
+        if known is not None and known.sha256 != found:
+            raise UserError(
+                f"{path} is not the file that was installed: its SHA-256 has changed",
+                fix=f"Delete the weights {entry.title!r} and fetch them again.",
+                code="weights-changed",
+            )
+        if entry.bundled is None:
+            manifest.record(path, found, known.source if known else "")
+    check_headers(tree)
+
+
+def require_all(entry: Entry, tree: Path) -> list[Path]:
+    """Every file of the set. Raises UserError `weights-missing` naming the first that is not there."""
+    found = [(part, part.find(tree)) for part in entry.parts]
+    for part, path in found:
+        if path is None:
+            raise UserError(
+                f"{tree} lacks {part}",
+                fix=f"Fetch the set: python -m inference_server weights pull {entry.id}",
+                code="weights-missing",
+            )
+    return [path for _, path in found if path is not None]
+
+
+def check_headers(tree: Path) -> None:
+    """Names and shapes of all tensors, from the files' headers, against the networks. Raises UserError."""
+    from inference_server.engines.magicanimate.loader import check_tree  # torch: only in this process
+
+    check_tree(tree)
+
+
+def convert_pickles(tree: Path, *, keep: bool = False) -> None:
+    """temporal_attention.ckpt -> .safetensors, once, motion modules only; torch's weights_only lets no code run."""
+    ckpt = tree / "MagicAnimate" / "temporal_attention" / "temporal_attention.ckpt"
+    target = ckpt.with_suffix(".safetensors")
+    if not ckpt.is_file() or target.is_file():
+        return
+    from safetensors.torch import save_file
+
+    from inference_server.media.files import replacing
+    from inference_server.models.layouts import rename_temporal
+    from inference_server.weights.checkpoint import read_tensors
+
+    tensors = {key: tensor.contiguous() for key, tensor in rename_temporal(read_tensors(ckpt)).items()}
+    with replacing(target) as temporary:
+        save_file(tensors, temporary)
+    if not keep:
+        ckpt.unlink()
+
+
+def pull(entry: Entry, tree: Path, tell: Tell) -> None:
+    from inference_server.weights.download import fetch
+
+    fetch(entry, tree, tell)
+    convert_pickles(tree)
+    record_unhashed(entry, tree)
+    check_headers(tree)
+
+
+def finish_adding(entry: Entry, tree: Path, tell: Tell) -> None:
+    convert_pickles(tree)
+    verify(entry, tree, tell)
+
+
+def record_unhashed(entry: Entry, tree: Path) -> None:
+    manifest = Manifest(tree)
+    for path in require_all(entry, tree):
+        if manifest.state_of(path) is None:
+            manifest.record(path, hash_file(path))
+
+
+KINDS = {"pull": pull, "verify": verify, "add": finish_adding}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m inference_server.weights.tasks", description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("weights")
+    parser.add_argument("tree", type=Path)
+    options = parser.parse_args(argv)
+    said = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > 0.2 or done == total:
+            said = time.monotonic()
+            say({"done_bytes": done, "total_bytes": total})
+
+    try:
+        KINDS[options.kind](find_entry(options.weights), options.tree, tell)
+    except UserError as error:
+        say({"problem": {"detail": error.message, "fix": error.fix, "code": error.code}})
+        return 1
+    except OSError as error:
+        fix = "Free some space and try again: what is already there is used."
+        say({"problem": {"detail": f"The weights could not be written: {error}", "fix": fix, "code": "file-error"}})
+        return 1
+    say({"state": "done"})
+    return 0
+
+
+def say(line: object) -> None:
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
