@@ -69,13 +69,6 @@ RULES = (
         "Download them in the panel, or choose the demo weights.",
     ),
     _rule(
-        r"requires a different python|requires-python|no matching distribution found for torch"
-        r"|is not a supported wheel on this platform",
-        "wrong-python",
-        "This Python does not fit the server",
-        "Choose a Python of version 3.11 to 3.13 (64 bit) in the preferences, then install again.",
-    ),
-    _rule(
         r"no module named '?(venv|ensurepip)\b|ensurepip is not available",
         "no-venv",
         "This Python can't make environments",
@@ -100,6 +93,13 @@ RULES = (
         "no-trust",
         "The download is not trusted: a certificate does not fit",
         "Check the computer's clock, and ask your network's administrator about intercepted connections.",
+    ),
+    _rule(
+        r"requires a different python|requires-python|no matching distribution found for torch"
+        r"|is not a supported wheel on this platform",
+        "wrong-python",
+        "This Python does not fit the server",
+        "Choose a Python of version 3.11 to 3.13 (64 bit) in the preferences, then install again.",
     ),
     _rule(
         r"do not match the hashes|hash mismatch|bad magic number|file is not a zip file|invalid wheel",

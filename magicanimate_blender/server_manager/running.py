@@ -10,6 +10,9 @@ from pathlib import Path
 
 from ..client import Client, ClientError, is_loopback
 
+SILENCE = 2.0
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -21,11 +24,17 @@ class Running:
     token: str
 
     def wait_gone(self, seconds: float) -> bool:
-        """Wait until its process has ended; False if it has not by then."""
+        """Wait until its process has ended; False if it has not by then.
+
+        One that is silent for SILENCE is gone too: a child whose parent has not asked for it yet, alive by its id only.
+        """
         until = time.monotonic() + seconds
+        heard = time.monotonic()
         while time.monotonic() < until:
-            if not is_alive(self.pid) or not _answers(self):
+            if not is_alive(self.pid) or time.monotonic() - heard > SILENCE:
                 return True
+            if _answers(self):
+                heard = time.monotonic()
             time.sleep(0.1)
         return False
 
