@@ -134,7 +134,7 @@ def _measured(finder: RingFinder, axes: Axes, swapped: bool, points: dict[str, P
     trunk_segments = [index_of(n) for n in ("torso", "thigh_l", "thigh_r")]
     trunk = edges[np.isin(segment[edges], trunk_segments).all(axis=1)]
     torso = edges[(segment[edges] == index_of("torso")).all(axis=1)]
-    sole = float(body[segment >= 0, 1].min())
+    sole = float(body[:, 1].min())
     crotch = _crotch(body, trunk, segment, x0, float(np.mean([points["knee_l"][1], points["knee_r"][1]])))
     inseam = crotch - sole
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def segments_of_bones(
     family, found = _best_family(plain)
     if humanoid:
         meant = {bone: key.lower() for key, bone in humanoid.items()}
-        table = _compiled(next(f for f in FAMILIES if f.name == "VRM humanoid"))
+        table = _compiled("VRM humanoid")
         found = [_lookup(meant[n], table) if n in meant else s for n, s in zip(names, found, strict=True)]
     words = [_words(name) for name in names]
     helper = [bool(_HELPER.search(w)) for w in words]
@@ -128,7 +129,10 @@ def _plain(name: str) -> str:
     return re.sub(f"^{PREFIXES}+", "", name)
 
 
-def _compiled(family: Family) -> list[tuple[re.Pattern[str], int]]:
+@cache
+def _compiled(name: str) -> list[tuple[re.Pattern[str], int]]:
+    """Patterns and segments of the family with that name."""
+    family = next(f for f in FAMILIES if f.name == name)
     rows = [(pattern, segment) for segment, patterns in family.centre.items() for pattern in patterns.split()]
     for side, s in (("left", "l"), ("right", "r")):
         for part, patterns in family.paired.items():
@@ -145,7 +149,7 @@ def _best_family(plain: Sequence[str]) -> tuple[Family | None, list[int]]:
     """The family whose names cover the most segments, then the most bones; and each bone's segment by its table."""
     best: tuple[tuple[int, int], Family | None, list[int]] = ((_MIN_SEGMENTS, 0), None, [-1] * len(plain))
     for family in FAMILIES:
-        table = _compiled(family)
+        table = _compiled(family.name)
         found = [_lookup(name, table) for name in plain]
         score = (len(set(found) - {-1}), sum(s >= 0 for s in found))
         if score > best[0]:

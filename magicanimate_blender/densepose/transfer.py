@@ -9,7 +9,6 @@ __all__ = ["nearest_triangles", "transfer_labels"]
 
 Points = NDArray[np.float64]
 _BLOCK = 64  # query points handled together
-_PAIRS = 2_000_000  # distances held at once
 
 
 def transfer_labels(
@@ -24,8 +23,8 @@ def transfer_labels(
 def nearest_triangles(points: ArrayLike, vertices: ArrayLike, triangles: ArrayLike) -> NDArray[np.int64]:
     """Index of the triangle whose surface is nearest to each point: exact, int64 (N,).
 
-    Points are taken in blocks of neighbours. No triangle further from a block's centre than its nearest centroid, plus
-    the block's diameter and the triangle's own radius, can be nearest to any point of the block.
+    A triangle's centroid lies on it, so the nearest centroid bounds the distance: only triangles whose centroid is at
+    most their own radius further can be nearest. Points are taken in blocks of neighbours, which share a first choice.
     """
     points = np.asarray(points, np.float64).reshape(-1, 3)
     corners = np.asarray(vertices, np.float64)[np.asarray(triangles, np.int64)]
@@ -38,11 +37,15 @@ def nearest_triangles(points: ArrayLike, vertices: ArrayLike, triangles: ArrayLi
         centre = points[block].mean(axis=0)
         reach = np.linalg.norm(points[block] - centre, axis=1).max()
         distance = np.linalg.norm(centroids - centre, axis=1)
-        candidates = np.flatnonzero(distance - radii <= distance.min() + 2 * reach)
-        step = max(1, _PAIRS // len(candidates))
-        for part in (block[i : i + step] for i in range(0, len(block), step)):
-            squared = _squared_distances(points[part], corners[candidates])
-            nearest[part] = candidates[squared.argmin(axis=1)]
+        shared = np.flatnonzero(distance - radii <= distance.min() + 2 * reach)
+        apart = np.sqrt(sum((points[block, k][:, None] - centroids[shared, k]) ** 2 for k in range(3)))
+        row, column = np.nonzero(apart - radii[shared] <= apart.min(axis=1, keepdims=True))
+        candidates = shared[column]
+        squared = _squared_distances(points[block[row]], corners[candidates])
+        # the first of each row's smallest: rows come in order, and every row has a candidate
+        first = np.searchsorted(row, np.arange(len(block)))
+        smallest = np.flatnonzero(squared == np.minimum.reduceat(squared, first)[row])
+        nearest[block] = candidates[smallest[np.searchsorted(row[smallest], np.arange(len(block)))]]
     return nearest
 
 
@@ -58,21 +61,20 @@ def _along_a_curve(points: Points) -> NDArray[np.int64]:
 
 
 def _squared_distances(points: Points, corners: Points) -> Points:
-    """Squared distance of every point (N, 3) to every triangle (M, 3, 3): (N, M).
+    """Squared distance of points (N, 3) to as many triangles (N, 3, 3).
 
     Inside the prism over a triangle the distance to its plane counts, elsewhere that to the nearest edge.
     """
-    a, b, c = (corners[None, :, k] for k in range(3))
-    p = points[:, None]
+    a, b, c = (corners[:, k] for k in range(3))
     normal = np.cross(b - a, c - a)
-    size = (normal**2).sum(axis=2)
+    size = (normal**2).sum(axis=1)
     inside = size > 0
-    edge: Points = np.full(np.broadcast_shapes(p.shape, a.shape)[:2], np.inf)
+    edge = np.full(len(points), np.inf)
     for start, end in ((a, b), (b, c), (c, a)):
-        along, to = end - start, p - start
-        length = np.maximum((along**2).sum(axis=2), 1e-300)
-        t = np.clip((to * along).sum(axis=2) / length, 0, 1)
-        edge = np.minimum(edge, ((to - t[..., None] * along) ** 2).sum(axis=2))
-        inside = inside & ((np.cross(along, to) * normal).sum(axis=2) >= 0)
-    plane = ((p - a) * normal).sum(axis=2) ** 2 / np.maximum(size, 1e-300)
-    return np.where(inside, plane, edge)
+        along, to = end - start, points - start
+        length = np.maximum((along**2).sum(axis=1), 1e-300)
+        t = np.clip((to * along).sum(axis=1) / length, 0, 1)
+        edge = np.minimum(edge, ((to - t[:, None] * along) ** 2).sum(axis=1))
+        inside &= (np.cross(along, to) * normal).sum(axis=1) >= 0
+    plane = ((points - a) * normal).sum(axis=1) ** 2 / np.maximum(size, 1e-300)
+    return np.where(inside, np.minimum(plane, edge), edge)

@@ -41,7 +41,7 @@ def encode_rgb(picture: ArrayLike) -> bytes:
 def decode_labels(data: bytes) -> NDArray[np.uint8]:
     """Labels (H, W) of an indexed or RGB PNG whose colours are all in the DensePose palette.
 
-    Reads what PNG writers commonly give: 8 bits, not interlaced, any filter, any order of the palette.
+    Reads what PNG writers commonly give: not interlaced, any row filter, any order of the palette.
     Raises DensePoseError, with the first colour that is no label's, where the picture is not exact.
     """
     header, palette, body = None, None, b""
@@ -55,15 +55,18 @@ def decode_labels(data: bytes) -> NDArray[np.uint8]:
     if header is None:
         raise _unreadable("it has no header")
     width, height, bits, colour_type, _, _, interlaced = header
-    if bits != 8 or interlaced or colour_type not in (_INDEXED, _RGB) or not width or not height:
-        raise _unreadable("only 8-bit indexed or RGB files without interlacing hold labels")
+    fits = (colour_type == _INDEXED and bits in (1, 2, 4, 8)) or (colour_type == _RGB and bits == 8)
+    if not fits or interlaced or not width or not height:
+        raise _unreadable("only indexed or 8-bit RGB files without interlacing hold labels")
     channels = 1 if colour_type == _INDEXED else 3
+    row_bytes = (width * channels * bits + 7) // 8
     try:
-        raw = np.frombuffer(zlib.decompress(body), np.uint8).reshape(height, 1 + width * channels)
+        raw = np.frombuffer(zlib.decompress(body), np.uint8).reshape(height, 1 + row_bytes)
     except (zlib.error, ValueError):
         raise _unreadable("its data are damaged") from None
     rows = _unfiltered(raw, channels)
     if colour_type == _INDEXED:
+        rows = np.packbits(np.unpackbits(rows, axis=1).reshape(height, -1, bits), axis=2)[:, :width, 0] >> (8 - bits)
         if palette is None or int(rows.max()) >= len(palette):
             raise _unreadable("its palette is damaged")
         return _labels_of(palette, used=np.unique(rows))[rows]
