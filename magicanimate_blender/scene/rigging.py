@@ -49,10 +49,13 @@ def make_active(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     view_layer.objects.active = obj
 
 
-def add_smplx_armature(scene: bpy.types.Scene, name: str, joints: np.ndarray) -> bpy.types.Object:
+def add_smplx_armature(
+    scene: bpy.types.Scene, name: str, joints: np.ndarray, connected: bool = True
+) -> bpy.types.Object:
     """Armature of the 55 SMPL-X joints; bones point along the limbs, so that posing by hand feels right.
 
-    joints: (55, 3) metres, Z up, facing -Y, in SMPL-X order. The armature becomes the active object.
+    joints: (55, 3) metres, Z up, facing -Y, in SMPL-X order. connected: bones that meet are one chain to edit.
+    The armature becomes the active object.
     """
     if bpy.context.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
@@ -72,7 +75,7 @@ def add_smplx_armature(scene: bpy.types.Scene, name: str, joints: np.ndarray) ->
             bone.align_roll(_FRONT if abs(along.dot(_FRONT)) < 0.7 else _UP)
             if parent:
                 bone.parent = data.edit_bones[parent]
-                bone.use_connect = (bone.parent.tail - bone.head).length < 1e-6
+                bone.use_connect = connected and (bone.parent.tail - bone.head).length < 1e-6
         bpy.ops.object.mode_set(mode="OBJECT")
     data.display_type = "STICK"
     armature.show_in_front = True
