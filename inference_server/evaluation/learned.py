@@ -72,4 +72,4 @@ def frechet_distance(a: Features, b: Features) -> float:
 
 
 def _batch(pictures: Pictures) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
