@@ -69,7 +69,8 @@ def decode_labels(data: bytes) -> NDArray[np.uint8]:
         rows = np.packbits(np.unpackbits(rows, axis=1).reshape(height, -1, bits), axis=2)[:, :width, 0] >> (8 - bits)
         if palette is None or int(rows.max()) >= len(palette):
             raise _unreadable("its palette is damaged")
-        return _labels_of(palette, used=np.unique(rows))[rows]
+        indexed: NDArray[np.uint8] = _labels_of(palette, used=np.unique(rows))[rows]
+        return indexed
     colours, inverse = np.unique(rows.reshape(-1, 3), axis=0, return_inverse=True)
     labels: NDArray[np.uint8] = _labels_of(colours, np.arange(len(colours)))[inverse].reshape(height, width)
     return labels

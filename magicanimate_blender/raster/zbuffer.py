@@ -50,14 +50,19 @@ def visible_triangles(
     nearest = _nearest(clip, triangles, width, height)
     barycentric = np.zeros((height * width, 3), np.float32)
     seen = np.flatnonzero(nearest >= 0)
+    used, number = np.unique(nearest[seen], return_inverse=True)
     # homogeneous coordinates (x, y, w) of the corners span the pixel's ray, also where a corner is behind the camera
-    a, b, c = (clip[triangles[nearest[seen], k]][:, [0, 1, 3]] for k in range(3))
+    a, b, c = (clip[triangles[used, k]][:, [0, 1, 3]] for k in range(3))
     x = (seen % width + 0.5) / width * 2 - 1
     y = 1 - (seen // width + 0.5) / height * 2
-    ray = np.stack([x, y, np.ones(len(seen))], axis=1)
-    shares = np.stack([(np.cross(u, v) * ray).sum(axis=1) for u, v in ((b, c), (c, a), (a, b))], axis=1)
-    total = shares.sum(axis=1, keepdims=True)
-    barycentric[seen] = np.clip(shares / np.where(total == 0, 1, total), 0, 1)
+    shares = []
+    for one, other in ((b, c), (c, a), (a, b)):
+        plane = np.cross(one, other)
+        shares.append(plane[number, 0] * x + plane[number, 1] * y + plane[number, 2])
+    total = shares[0] + shares[1] + shares[2]
+    total[total == 0] = 1
+    for k, share in enumerate(shares):
+        barycentric[seen, k] = np.clip(share / total, 0, 1)
     return nearest.astype(np.int32).reshape(height, width), barycentric.reshape(height, width, 3)
 
 

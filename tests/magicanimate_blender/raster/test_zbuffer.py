@@ -82,7 +82,7 @@ def near_an_edge(shares):
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 64))
 def test_a_surface_has_no_cracks_and_no_overlaps(seed, size):
-    """A square of triangles that fills the picture, vertices on pixel centres too: each pixel is seen by one of them."""
+    """A square of triangles that fills the picture, vertices on pixel centres too: one of them per pixel."""
     generator = np.random.default_rng(seed)
     count = int(generator.integers(1, 9))
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, count + 1)] * 2), axis=-1)
