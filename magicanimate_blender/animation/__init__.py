@@ -15,7 +15,7 @@ plan = what_changed(history.get(base), spec, hashes)   # Unchanged | Partial | F
 specs = variations(spec, 4)                            # one group; promote one by settings of PRESETS
 """
 
-from .changes import Full, Partial, Plan, Unchanged, what_changed
+from .changes import Full, Partial, Plan, Unchanged, redo_only_settings, what_changed
 from .history import History
 from .job import Animation
 from .presets import PRESETS, Preset
@@ -41,6 +41,7 @@ __all__ = [
     "Snapshot",
     "State",
     "Unchanged",
+    "redo_only_settings",
     "variations",
     "what_changed",
 ]

@@ -1,6 +1,6 @@
-"""What changed since an earlier result, and so how much has to be computed."""
+"""What changed since an earlier result, and so how much has to be computed. The server decides by the same rules."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .matching import match_frames
@@ -11,9 +11,10 @@ from .states import State
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Every frame's map, the picture and the settings are as they were."""
+    """Nothing has to be computed. stale: kept frames whose picture is not that of their part map."""
 
     frames: int
+    stale: tuple[int, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -22,26 +23,20 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Partial:
-    """Some frames can be kept.
+    """changed: frames with another map, or marked to be redone; computed: these and their neighbours in a window.
 
-    source: for each frame of the new job the frame of the base that has its map, None for those to be computed.
+    All others keep the base's picture, bit for bit. stale: those of them whose map is another one than the base's,
+    kept because the artist said so.
     """
 
-    source: tuple[int | None, ...]
-    base_frames: int
-
-    @property
-    def changed(self) -> tuple[int, ...]:
-        return tuple(n for n, kept in enumerate(self.source) if kept is None)
-
-    @property
-    def in_place(self) -> bool:
-        """All kept frames stay where they were, and their number is the same."""
-        return self.base_frames == len(self.source) and all(k is None or k == n for n, k in enumerate(self.source))
+    frames: int
+    changed: tuple[int, ...]
+    computed: tuple[int, ...]
+    stale: tuple[int, ...] = ()
 
     @property
     def sentence(self) -> str:
-        return f"{len(self.changed)} of {_frames(len(self.source))} will be computed"
+        return f"{len(self.computed)} of {_frames(self.frames)} will be computed"
 
 
 @dataclass(frozen=True)
@@ -59,27 +54,40 @@ class Full:
 Plan = Unchanged | Partial | Full
 
 
-def what_changed(base: Record | None, spec: JobSpec, maps: Sequence[str]) -> Plan:
-    """Compare the job `spec` whose frames have the label images `maps` (sha256) with the result `base`."""
-    if (reason := _why_full(base, spec)) is not None or base is None:
-        return Full(len(maps), reason or "there is no earlier result")
-    redo, keep = set(spec.redo), set(spec.keep)
-    source = list(match_frames(base.maps, maps))
-    for n in range(len(source)):
-        if n in keep and n < len(base.maps):
-            source[n] = n if source[n] is None else source[n]
-        elif n in redo:
-            source[n] = None
-    if all(kept is None for kept in source):
-        return Full(len(maps), "every frame changed")
-    plan = Partial(tuple(source), len(base.maps))
-    return Unchanged(len(maps)) if plan.in_place and not plan.changed else plan
+def what_changed(base: Record | None, spec: JobSpec, maps: Sequence[str], *, redo_only: Collection[str] = ()) -> Plan:
+    """Compare the job `spec` whose frames have the label images `maps` (sha256) with the result `base`.
 
-
-def _why_full(base: Record | None, spec: JobSpec) -> str | None:
-    """The first difference that no frame survives, or None."""
+    redo_only: settings that shape only frames which are computed anew, see `redo_only_settings`.
+    """
     if base is None:
-        return "the earlier result is gone"
+        return Full(len(maps), "the earlier result is gone")
+    if (reason := _why_full(base, spec, redo_only)) is not None:
+        return Full(len(maps), reason)
+    if len(maps) != len(base.maps):
+        equal = sum(kept is not None for kept in match_frames(base.maps, maps))
+        moved = f"; {_frames(equal)} have equal part maps, but can only be kept in their place" if equal else ""
+        return Full(len(maps), f"the earlier result has {_frames(len(base.maps))}{moved}")
+    differs = {n for n, digest in enumerate(maps) if digest != base.maps[n]} | set(base.stale)
+    keep = set(spec.keep) - set(spec.redo)
+    changed = (differs | set(spec.redo)) - keep
+    stale = tuple(sorted(differs & keep))
+    if not changed:
+        return Unchanged(len(maps), stale)
+    # As wide as windows overlap: so far reaches what a changed frame does to its neighbours.
+    guard = int(spec.settings.get("context_overlap", 0))
+    wide = {n for f in changed for n in range(max(0, f - guard), min(len(maps), f + guard + 1))}
+    return Partial(len(maps), tuple(sorted(changed)), tuple(sorted(wide - keep)), stale)
+
+
+def redo_only_settings(schema: object) -> frozenset[str]:
+    """Names of the settings that an engine's `settings_schema` marks as shaping only frames computed anew."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    found = properties.items() if isinstance(properties, dict) else ()
+    return frozenset(name for name, field in found if isinstance(field, dict) and field.get("redo_only"))
+
+
+def _why_full(base: Record, spec: JobSpec, redo_only: Collection[str]) -> str | None:
+    """The first difference that no frame survives, or None."""
     if base.state is not State.DONE or not base.maps:
         return "the earlier result is not complete"
     old = base.spec
@@ -89,9 +97,9 @@ def _why_full(base: Record | None, spec: JobSpec) -> str | None:
         return "another reference picture"
     if (old.width, old.height) != (spec.width, spec.height):
         return "another size"
-    if dict(old.settings) != dict(spec.settings):
-        names = {n for n in {*old.settings, *spec.settings} if old.settings.get(n) != spec.settings.get(n)}
-        return f"another {', '.join(sorted(names)).replace('_', ' ')}"
+    names = {*old.settings, *spec.settings} - set(redo_only)
+    if others := sorted(name for name in names if old.settings.get(name) != spec.settings.get(name)):
+        return f"another {', '.join(others).replace('_', ' ')}"
     return None
 
 

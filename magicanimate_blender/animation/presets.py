@@ -8,38 +8,33 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Preset:
-    """settings: values for the engine's settings; those that an engine has not are left out by `apply`.
+    """settings: values for an engine's settings; all presets name the same ones, so that one undoes another.
 
-    scale: of the output size.
+    None changes the size or the seed: a draft starts from the same noise as its final, and so predicts it.
     """
 
     id: str
     title: str
     description: str
     settings: Mapping[str, Any]
-    scale: float = 1.0
 
     def apply(self, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-        """`settings` with this preset's values; schema: the engine's `settings_schema`."""
+        """`settings` with this preset's values, less those the engine's `settings_schema` does not have."""
         known = schema.get("properties", {})
         return {**settings, **{name: value for name, value in self.settings.items() if name in known}}
 
-    def size(self, width: int, height: int, multiple: int) -> tuple[int, int]:
-        """Output size in pixels for a full size of width x height, in multiples that the weights can do."""
 
-        def scaled(length: int) -> int:
-            return max(multiple, round(length * self.scale / multiple) * multiple)
-
-        return scaled(width), scaled(height)
+def _settings(steps: int, solver: str, guided_share: float) -> Mapping[str, Any]:
+    return MappingProxyType({"steps": steps, "solver": solver, "guided_share": guided_share})
 
 
 PRESETS = (
     Preset(
         "draft",
         "Draft",
-        "To judge motion and framing: few steps",
-        MappingProxyType({"steps": 10}),
+        "To judge motion and framing: few steps by a better solver, guided by the reference in the first of them only",
+        _settings(10, "dpmpp_2m", 0.6),
     ),
-    Preset("standard", "Standard", "The published settings", MappingProxyType({"steps": 25})),
-    Preset("final", "Final", "More steps for the last look", MappingProxyType({"steps": 50})),
+    Preset("standard", "Standard", "The published settings: 25 DDIM steps", _settings(25, "ddim", 1.0)),
+    Preset("final", "Final", "The published settings with twice the steps", _settings(50, "ddim", 1.0)),
 )

@@ -70,6 +70,7 @@ class Record:
     """job.json. Times in seconds (created: since the epoch; seconds: the server's computing time).
 
     maps: sha256 of the label image of each frame, empty until all are drawn.
+    stale: frames kept from the base although their map is another: the next partial job must not take them for right.
     computed_frames: how many frames were computed, the others being the base's.
     """
 
@@ -78,6 +79,7 @@ class Record:
     state: State
     created: float
     maps: tuple[str, ...] = ()
+    stale: tuple[int, ...] = ()
     submitted: bool = False
     seconds: float | None = None
     computed_frames: int | None = None
@@ -122,6 +124,7 @@ class Record:
             state=State(value["state"]),
             created=created,
             maps=tuple(str(digest) for digest in value["maps"]),
+            stale=tuple(int(frame) for frame in value["stale"]),
             submitted=bool(value["submitted"]),
             seconds=value["seconds"],
             computed_frames=value["computed_frames"],

@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 MAX_SEED = 2**31 - 1
@@ -18,7 +18,8 @@ class JobSpec:
     fps: frames of the video a second.
     settings: the engine's, by its schema; `seed` among them.
     consent: "I have the right to use this person's picture".
-    base: id of an earlier result, from which frames that did not change are kept; redo and keep (frames) override.
+    base: id of an earlier result, from which frames that did not change are kept. Frames in `redo` are computed
+    nevertheless, those in `keep` are kept although they changed; redo wins.
     """
 
     engine: str
@@ -36,7 +37,7 @@ class JobSpec:
     group: str | None = None
     base: str | None = None
     redo: tuple[int, ...] = ()
-    keep: tuple[int, ...] = field(default=())
+    keep: tuple[int, ...] = ()
 
     def body(self, maps: Sequence[str], *, from_base: bool) -> dict[str, Any]:
         """The job's body by docs/api.md. maps: sha256 of each frame's label image."""

@@ -26,7 +26,7 @@ from ..client import (
     write_atomic,
 )
 from ..client.files import file_problem
-from .changes import Full, Partial, Plan, what_changed
+from .changes import Full, redo_only_settings, what_changed
 from .record import Record, ResultFolder
 from .states import NEXT, Snapshot, State
 from .transfer import fetch_frames, upload_inputs
@@ -92,7 +92,6 @@ class Work:
         self._retry = retry
         self._interrupt = threading.Event()
         self._cancelled = False
-        self._plan: Plan | None = None
         self._client: Client | None = None
         self._preview_at = 0.0
         self._preview_step = -1
@@ -209,7 +208,7 @@ class Work:
             if self.record.submitted:
                 self._note("The server no longer knew this job: it was sent again")
             self._enter(State.UPLOADING)
-            from_base = self._decide()
+            from_base = self._decide(client)
             upload_inputs(client, self.record, self.folder, self._sent)
             body = self.record.spec.body(self.record.maps, from_base=from_base)
             job = client.create_job(self.record.id, body)
@@ -220,7 +219,7 @@ class Work:
         self._keep(submitted=True)
         return job
 
-    def _decide(self) -> bool:
+    def _decide(self, client: Client) -> bool:
         """Whether frames of the base can be kept; the snapshot's plan says so in a sentence."""
         spec = self.record.spec
         if spec.base is None:
@@ -228,11 +227,13 @@ class Work:
         base: Record | None = None
         with contextlib.suppress(ClientError):
             base = Record.load(ResultFolder(self.folder.path.parent / spec.base))
-        plan = what_changed(base, spec, self.record.maps)
-        if isinstance(plan, Partial) and not plan.in_place:
-            plan = Full(spec.frames, "frames were inserted, removed or retimed")
+        schema = next((engine.settings_schema for engine in client.engines() if engine.id == spec.engine), {})
+        plan = what_changed(base, spec, self.record.maps, redo_only=redo_only_settings(schema))
         self._show(plan=plan.sentence)
-        return not isinstance(plan, Full)
+        if isinstance(plan, Full):
+            return False
+        self._keep(stale=plan.stale)
+        return True
 
     def _follow(self, client: Client, job: Job) -> Job:
         """Show the job until it ends, fetching frames as they are decoded. Returns the ended job."""

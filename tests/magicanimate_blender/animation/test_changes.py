@@ -7,7 +7,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from magicanimate_blender.animation import Full, JobSpec, Partial, Record, State, Unchanged, what_changed
+from magicanimate_blender.animation import (
+    Full,
+    JobSpec,
+    Partial,
+    Record,
+    State,
+    Unchanged,
+    redo_only_settings,
+    what_changed,
+)
 from magicanimate_blender.animation.matching import SHORTEST_RUN, match_frames, match_runs
 
 CLIP = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30)
@@ -22,8 +31,9 @@ def spec(frames: int, **changes) -> JobSpec:
     return JobSpec(**{**values, **changes})
 
 
-def record(maps, **changes) -> Record:
-    values = {"id": "i", "spec": spec(len(maps)), "state": State.DONE, "created": 0.0, "maps": tuple(maps)}
+def record(maps, settings=None, **changes) -> Record:
+    changed = {} if settings is None else {"settings": settings}
+    values = {"id": "i", "spec": spec(len(maps), **changed), "state": State.DONE, "created": 0.0, "maps": tuple(maps)}
     return Record(**{**values, **changes})
 
 
@@ -63,19 +73,19 @@ def test_frames_that_stay_in_place_are_never_given_up_for_fewer(base, new):
     assert sum(k is not None for k in match_frames(base, new)) >= in_place
 
 
-@given(CLIP, st.data())
-def test_changed_keys_in_place_leave_every_other_frame(base, data):
+@given(CLIP, st.integers(0, 3), st.data())
+def test_changed_keys_and_their_neighbours_are_computed_and_no_other_frame(base, overlap, data):
     changed = data.draw(st.sets(st.integers(0, len(base) - 1)))
     new = ["new" if n in changed else digest for n, digest in enumerate(base)]
-    plan = what_changed(record(base), spec(len(base)), new)
+    settings = {"seed": 1, "context_overlap": overlap}
+    plan = what_changed(record(base, settings=settings), spec(len(base), settings=settings), new)
     if not changed:
         assert plan == Unchanged(len(base))
-    elif len(changed) == len(base):
-        assert isinstance(plan, Full)
     else:
         assert isinstance(plan, Partial)
         assert plan.changed == tuple(sorted(changed))
-        assert plan.in_place
+        near = {n for n in range(len(base)) if any(abs(n - c) <= overlap for c in changed)}
+        assert plan.computed == tuple(sorted(near))
 
 
 @given(DISTINCT, st.data())
@@ -100,15 +110,23 @@ def test_a_trimmed_clip_keeps_all_that_is_left(base, data):
         assert match_frames(base, base[begin:end]) == tuple(range(begin, end))
 
 
-@given(CLIP, st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)))
-def test_pins_win_over_what_changed(maps, redo, keep):
+PINS = st.sets(st.integers(0, 29))
+
+
+@given(CLIP, PINS, PINS, PINS)
+def test_pins_decide_redo_before_keep(maps, redo, keep, stale):
+    """Frames kept though they changed show the base's map: they stay in doubt until they are computed."""
+    inside = set(range(len(maps)))
+    redo, keep, stale = redo & inside, keep & inside, stale & inside
     new = ["new", *maps[1:]]
-    plan = what_changed(record(maps), spec(len(maps), redo=tuple(redo), keep=tuple(keep)), new)
-    expected = tuple(n for n in range(len(maps)) if n not in keep and (n in redo or n == 0))
+    base = record(maps, stale=tuple(stale))
+    plan = what_changed(base, spec(len(maps), redo=tuple(redo), keep=tuple(keep)), new)
+    expected = (({0} | stale) - keep) | redo
     if isinstance(plan, Partial):
-        assert plan.changed == expected
+        assert set(plan.changed) == set(plan.computed) == expected
     else:
-        assert len(expected) == (0 if isinstance(plan, Unchanged) else len(maps))
+        assert (plan, expected) == (Unchanged(len(maps), plan.stale), set())
+    assert set(plan.stale) == ({0} | stale) & (keep - redo)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +147,23 @@ def test_a_base_that_is_gone_or_unfinished_means_a_full_run():
     assert what_changed(None, spec(2), "ab") == Full(2, "the earlier result is gone")
     unfinished = record("ab", state=State.CANCELLED)
     assert what_changed(unfinished, spec(2), "ab") == Full(2, "the earlier result is not complete")
+
+
+def test_a_setting_for_redone_frames_alone_keeps_the_others():
+    schema = {"properties": {"seed": {}, "redo_seed": {"redo_only": True}, "odd": True}}
+    again = spec(3, settings={"steps": 25, "seed": 1, "redo_seed": 7}, redo=(1,))
+    assert isinstance(what_changed(record("abc"), again, "abc"), Full)
+    plan = what_changed(record("abc"), again, "abc", redo_only=redo_only_settings(schema))
+    assert plan == Partial(3, (1,), (1,))
+    assert redo_only_settings(None) == redo_only_settings({}) == frozenset()
+
+
+def test_another_number_of_frames_says_how_many_are_the_same():
+    base = [str(n) for n in range(20)]
+    plan = what_changed(record(base), spec(22), [*base[:10], "x", "y", *base[10:]])
+    reason = "the earlier result has 20 frames; 20 frames have equal part maps, but can only be kept in their place"
+    assert plan == Full(22, reason)
+    assert what_changed(record("ab"), spec(3), "xyz") == Full(3, "the earlier result has 2 frames")
 
 
 def test_the_panel_reads_one_sentence():
