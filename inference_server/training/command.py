@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.size} is no picture size", fix="Use a multiple of 64.", code="size-multiple")
     import torch
 
-    from inference_server.engines.magicanimate.device import pick_device
+    from inference_server.engines.device import pick_device
 
     device = pick_device(args.device)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:

@@ -61,7 +61,7 @@ def recipe_for(device: torch.device, *, minutes: float | None, steps: int | None
     recipe = Recipe(*budgets, device=str(device))
     if device.type == "cuda":
         recipe = replace(recipe, clips_per_step=64, motion_clips_per_step=16, precision=torch.bfloat16, motions=4000)
-    return recipe
+    return replace(recipe, motions=min(recipe.motions, max(2, steps))) if steps else recipe
 
 
 class DemoTraining:

@@ -89,6 +89,8 @@ def write_checkpoint(folder: Path, denoiser: Denoiser, vae: AutoencoderKL, size:
     _write_json(
         base / "scheduler" / "scheduler_config.json", dict(scheduler().config) | {"_class_name": "DDIMScheduler"}
     )
+    for path in new.rglob("*.safetensors"):
+        path.chmod(0o644)  # the safetensors library makes files that only their owner can read
     shutil.rmtree(folder, ignore_errors=True)
     new.rename(folder)
 
