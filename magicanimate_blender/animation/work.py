@@ -43,7 +43,7 @@ CANCEL_WAIT = 15.0
 PAUSES = (0.5, 1.0, 2.0, 5.0)
 """Seconds before a lost server is looked for again: the first time, the second ..."""
 STAGES = {
-    "waiting": "",
+    "waiting": "Starting the engine",
     "loading": "Loading weights",
     "preparing": "Preparing",
     "denoising": "Animating",
@@ -280,6 +280,9 @@ class Work:
                 status=200,
             )
         self._enter(State.FETCHING, stage="", eta_s=None)
+        if self.record.spec.base is not None:
+            # The base's frames came first, and those near a changed one were computed again since.
+            self._fetched.clear()
         self._fetch(client, frames)
         if missing := frames - self._fetched:
             raise BadAnswer(f"The server says that the job is done, but frame {min(missing)} is not there")

@@ -57,15 +57,16 @@ class LocalServer:
         return True
 
     def stop_if_idle(self) -> bool:
-        """As `stop`, but leave a server alone that has jobs."""
-        if not self.started_here:
+        """Ask the server to stop if this Blender started it and it has no jobs; True if so. Does not wait for its end,
+        since Blender's own end is what this is for."""
+        if not self.started_here or (client := self.attach()) is None:
             return False
-        if (client := self.attach()) is not None:
-            with contextlib.closing(client), contextlib.suppress(ClientError):
-                queued = client.server().queue
-                if queued.running or queued.queued:
-                    return False
-        return self.stop()
+        with contextlib.closing(client), contextlib.suppress(ClientError):
+            queued = client.server().queue
+            if not queued.running and not queued.queued:
+                client.shutdown()
+                return True
+        return False
 
     def stop_any(self) -> None:
         """Stop the server of this installation, whoever started it: what a button does that the user clicked."""

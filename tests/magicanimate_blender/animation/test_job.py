@@ -408,6 +408,7 @@ def test_a_second_job_computes_only_what_changed(animations, fake):
     assert now.plan == "2 of 6 frames will be computed"
     assert fake.jobs[job.id]["body"]["base_job"] == base.id
     assert fake.jobs[job.id]["body"]["redo"] == [5]
+    assert [job.folder.frame(n).read_bytes() for n in range(6)] == [png(value=n) for n in range(6)]
 
 
 @pytest.mark.parametrize("gone", [True, False])

@@ -101,6 +101,10 @@ class FakeServer:
             if not alive() or job["state"] != "running":
                 return
             self.update(job, progress={"step": step, "fraction": step / (self.steps + 1), "eta_s": 1.0})
+        if job["body"].get("base_job") is not None:  # frames of the base are there at once, and replaced later
+            for frame in range(frames):
+                self.frames[job["id"]][frame] = png(value=200)
+                self.emit(job["id"], "frame", {"id": job["id"], "frame": frame})
         for frame in range(frames):
             time.sleep(self.pace)
             if not alive() or job["state"] != "running":

@@ -83,9 +83,13 @@ def test_leftovers_that_point_to_a_stranger_are_not_believed(local):
 
 
 def test_stop_if_idle_stops_an_idle_one(local):
-    pid = connect(local).server().pid
+    connect(local)
     assert local.stop_if_idle()
-    assert not is_alive(pid)
+    end = time.monotonic() + 10
+    while local.started_here:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert not local.stop_if_idle()
 
 
 @pytest.mark.parametrize(
