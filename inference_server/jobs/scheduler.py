@@ -34,7 +34,8 @@ from inference_server.jobs.worker_process import WORKER, WorkerProcess
 
 WorkerState = Literal["stopped", "starting", "idle", "busy"]
 TICK = 0.25
-CLEAN_EVERY = 600.0
+CLEAN_EVERY, CLEAN_SOON = 600.0, 10.0
+"""Seconds between clean-ups, and after a job has ended."""
 STOP_WAIT = 8.0
 """Seconds that a graceful stop gives a step that is being computed; a killed one is only computed again."""
 WORKER_DIED_FIX = (
@@ -227,7 +228,7 @@ class Scheduler:
     def _ended(self) -> None:
         self._current = None
         self._idle_since = time.monotonic()
-        self._clean_at = time.monotonic()
+        self._clean_at = min(self._clean_at, time.monotonic() + CLEAN_SOON)
 
     # the process
 

@@ -136,8 +136,7 @@ class JobService:
                 self.store.set_setting("paused", paused)
             if order is not None:
                 self.store.reorder(order)
-                for record in self.store.in_state("queued"):
-                    self.events.job_changed(record.id)
+                self._tell_waiting()
             self.on_change()
 
     # what the scheduler does
@@ -160,8 +159,7 @@ class JobService:
             record = replace(record, state="running", started_at=self.clock.now())
             self._meters[record.id] = Meter(record.body.frames)
             self.save(record)
-            for waiting in self.store.in_state("queued"):
-                self.events.job_changed(waiting.id)
+            self._tell_waiting()
             return record
 
     def requeue(self, record: Record) -> None:
@@ -322,6 +320,11 @@ class JobService:
         assert state in ENDED
         self._forget(record.id)
         self.save(replace(record, state=state, finished_at=self.clock.now(), problem=problem, result=result))
+
+    def _tell_waiting(self) -> None:
+        """Their position has changed."""
+        for job in self.store.ids_in_state("queued"):
+            self.events.job_changed(job)
 
     def _forget(self, job: UUID) -> None:
         self.cancelling.discard(job)

@@ -112,6 +112,12 @@ class Store:
         marks = ",".join("?" * len(states))
         return self._select(f"WHERE state IN ({marks}) ORDER BY rank", states)
 
+    def ids_in_state(self, state: State) -> list[UUID]:
+        """In queue order, without reading the bodies."""
+        with self._lock:
+            rows = self._connection.execute("SELECT id FROM jobs WHERE state = ? ORDER BY rank", (state,)).fetchall()
+        return [UUID(row[0]) for row in rows]
+
     def next_queued(self) -> Record | None:
         rows = self._select("WHERE state = 'queued' ORDER BY rank LIMIT 1", ())
         return rows[0] if rows else None
@@ -195,11 +201,10 @@ class Store:
 
     def used_blobs(self) -> set[str]:
         """Hashes that some job names."""
-        used: set[str] = set()
-        for record in self._select("", ()):
-            used.add(record.body.reference)
-            used.update(*record.body.tracks.values())
-        return used
+        with self._lock:
+            bodies = [json.loads(row[0]) for row in self._connection.execute("SELECT body FROM jobs")]
+        used = {body["reference"] for body in bodies}
+        return used.union(*(maps for body in bodies for maps in body["tracks"].values()))
 
     def _select(self, rest: str, values: Iterable[Any]) -> list[Record]:
         with self._lock:

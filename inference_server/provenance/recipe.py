@@ -5,6 +5,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def make_recipe(
         "inputs": dict(inputs or {}),
         "base": dict(base) if base else None,
         "run": dict(description),
-        "versions": versions(),
+        "versions": dict(versions()),
     }
 
 
@@ -61,6 +62,7 @@ def write_recipe(path: Path, recipe: Mapping[str, Any]) -> None:
     write_bytes(path, (json.dumps(recipe, indent=2, sort_keys=True) + "\n").encode())
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of what a result's pixels depend on; asks package metadata, so nothing heavy is imported."""
     found = {"inference_server": __version__, "python": platform.python_version()}

@@ -1,0 +1,108 @@
+"""A job that names an earlier result computes only what has changed, or says why it computes everything."""
+
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def base(server) -> dict:
+    job = server.submit(frames=6)
+    return server.wait_for(job, "done")
+
+
+def again(server, base: dict, change: tuple[int, ...] = (), **changes) -> dict:
+    """The base's job once more, with other maps at the frames `change`."""
+    maps = list(base["body"]["tracks"]["densepose"])
+    for frame in change:
+        maps[frame] = maps[(frame + 1) % 6]
+    body = {**base["body"], "tracks": {"densepose": maps}, "base_job": base["id"], **changes}
+    body = {key: value for key, value in body.items() if key not in ("reference",) or key in changes} | {
+        "reference": changes.get("reference", base["body"]["reference"])
+    }
+    import uuid
+
+    job = str(uuid.uuid4())
+    answer = server.http.put(f"/v1/jobs/{job}", json=body)
+    assert answer.status_code == 201, answer.text
+    return server.wait_for(job, "done")
+
+
+def frames(server, job: dict) -> list[bytes]:
+    return [server.http.get(f"/v1/jobs/{job['id']}/frames/{n}.png").content for n in range(6)]
+
+
+def differing(server, one: dict, other: dict) -> list[int]:
+    return [n for n, (a, b) in enumerate(zip(frames(server, one), frames(server, other), strict=True)) if a != b]
+
+
+def test_only_changed_maps_are_computed(server, base):
+    job = again(server, base, (1, 4))
+    assert job["result"]["computed_frames"] == 2
+    assert differing(server, base, job) == [1, 4]
+    recipe = server.http.get(f"/v1/jobs/{job['id']}/recipe.json").json()
+    assert recipe["base"] == {"job": base["id"], "computed": [1, 4]}
+
+
+def test_redo_and_keep(server, base):
+    job = again(server, base, (1, 4), redo=[2], keep=[4])
+    assert job["result"]["computed_frames"] == 2
+    assert set(differing(server, base, job)) <= {1, 2}
+    kept_again = again(server, job, ())
+    assert kept_again["result"]["computed_frames"] == 1, "frame 4 still shows another map than its own"
+
+
+def test_nothing_changed_is_a_copy_that_can_be_a_base_too(server, base):
+    job = again(server, base)
+    assert job["result"]["computed_frames"] == 0
+    assert differing(server, base, job) == []
+    assert again(server, job, (3,))["result"]["computed_frames"] == 1
+    assert server.http.get(f"/v1/jobs/{job['id']}/recipe.json").json()["run"]["dtype"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"settings": {"seed": 2}}, "settings differ"),
+        ({"base_job": "00000000-0000-0000-0000-000000000000"}, "no longer exists"),
+        ({"settings": {"fault": "base"}}, "settings differ"),
+    ],
+)
+def test_an_unusable_base_is_said(server, base, changes, reason):
+    job = again(server, base, (1,), **changes)
+    assert job["result"]["computed_frames"] == 6
+    assert reason in job["notes"][0]
+
+
+def test_an_engine_may_refuse_the_base(server):
+    job = server.submit(frames=6, settings={"fault": "base"})
+    first = server.wait_for(job, "done")
+    second = again(server, first, (1,))
+    assert second["result"]["computed_frames"] == 6
+    assert second["notes"] == ["Computed in full: The base is of no use."]
+
+
+def test_a_base_without_its_steps_or_frames_is_not_used(server, base):
+    job = again(server, base)
+    shutil.rmtree(server.data / "jobs" / job["id"] / "trajectory")
+    assert "not kept" in again(server, job, (1,))["notes"][0]
+
+
+def test_the_base_of_a_waiting_job_is_not_deleted(server, base):
+    import uuid
+
+    server.http.patch("/v1/queue", json={"paused": True})
+    job = str(uuid.uuid4())
+    server.http.put(f"/v1/jobs/{job}", json={**base["body"], "base_job": base["id"]})
+    refused = server.http.delete(f"/v1/jobs/{base['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "job-in-use")
+    server.http.patch("/v1/queue", json={"paused": False})
+    server.wait_for(job, "done")
+
+
+def test_deleting_the_base_afterwards_takes_nothing_from_the_result(server):
+    first = server.wait_for(server.submit(frames=6), "done")
+    second = again(server, first, (1,))
+    before = frames(server, second)
+    assert server.http.delete(f"/v1/jobs/{first['id']}").status_code == 204
+    assert frames(server, second) == before
