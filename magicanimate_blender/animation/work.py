@@ -38,8 +38,8 @@ ASK_AGAIN = 3.0
 """Seconds without an event after which the job is asked for, in case one was missed."""
 PREVIEW_EVERY = 1.0
 """Seconds between previews, at least."""
-CANCEL_WAIT = 15.0
-"""Seconds that the server gets to end a cancelled job."""
+CANCEL_WAIT = 2.0
+"""Seconds that the panel waits for the server to end a cancelled job, which may have a frame in the making."""
 PAUSES = (0.5, 1.0, 2.0, 5.0)
 """Seconds before a lost server is looked for again: the first time, the second ..."""
 STAGES = {

@@ -2,7 +2,7 @@
 
     client = Client("http://127.0.0.1:8790", token)
     client.server().device                        # raises ServerUnreachable, ServerProblem, BadAnswer
-    digest = client.upload(png_bytes)              # HEAD, then PUT only when the server has not got it
+    digest = client.upload(png_bytes)              # what is large only when the server has not got it
     job = client.create_job(job_id, body)
     with client.job_events(job_id) as stream:      # a thread that reconnects by Last-Event-ID
         event = stream.events.get()                # JobChanged | FrameReady | JobRemoved | StreamLost

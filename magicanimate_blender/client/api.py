@@ -18,6 +18,8 @@ from .model import Engine, Job, ServerInfo, Weights, parse, parse_list
 PNG = b"\x89PNG\r\n\x1a\n"
 FRAME_NAME = re.compile(r"(\d{6,9})\.png")
 CHUNK = 1 << 20
+WORTH_ASKING = 1 << 14
+"""Bytes: what is smaller is sent at once, as asking first costs as much."""
 ATTEMPTS = 5
 """How often a download whose connection breaks goes on before it gives up."""
 
@@ -77,7 +79,7 @@ class Client:
     def upload(self, data: bytes) -> str:
         """Make sure that the server has `data`; returns its sha256."""
         digest = sha256(data)
-        if not self.has_blob(digest):
+        if len(data) < WORTH_ASKING or not self.has_blob(digest):
             headers = {"Content-Type": "application/octet-stream"}
             self.connection.request("PUT", f"/v1/blobs/{digest}", body=data, headers=headers)
         return digest

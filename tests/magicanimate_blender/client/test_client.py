@@ -60,9 +60,14 @@ def test_what_the_server_says_of_itself_is_typed(client):
 
 
 def test_inputs_are_sent_once(client, fake):
-    data = png()
+    data = bytes(100_000)
     assert client.upload(data) == client.upload(data) == sha256(data)
     assert [request.split()[0] for request in fake.requests] == ["HEAD", "PUT", "HEAD"]
+
+
+def test_asking_for_a_part_map_would_cost_as_much_as_sending_it(client, fake):
+    assert client.upload(png()) == client.upload(png()) == sha256(png())
+    assert [request.split()[0] for request in fake.requests] == ["PUT", "PUT"]
 
 
 def test_one_socket_serves_many_requests(client, fake):
