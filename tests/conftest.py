@@ -1,9 +1,12 @@
 """What all tests share. Golden vectors come from the folder GOLDEN_DIR names (default: the copy beside this file)."""
 
+import json
 import lzma
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,6 +21,30 @@ GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden")
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     return GOLDEN_DIR
+
+
+@pytest.fixture(scope="session")
+def golden(golden_dir: Path) -> Callable[[str], dict[str, Any]]:
+    """`golden("unet3d_forward")`: tensors by name, and the parameters of the run under "params"."""
+    from safetensors import safe_open
+
+    def read(name: str) -> dict[str, Any]:
+        with safe_open(golden_dir / f"{name}.safetensors", "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            params = json.loads((file.metadata() or {}).get("params", "{}"))
+        return {**tensors, "params": params}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def golden_networks(golden_weights: Path) -> Any:
+    """The golden checkpoint's networks, loaded once."""
+    import torch
+
+    from inference_server.engines.magicanimate.loader import load_networks
+
+    return load_networks(golden_weights, torch.float32)
 
 
 @pytest.fixture(scope="session")

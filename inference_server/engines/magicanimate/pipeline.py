@@ -13,16 +13,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.resnet import ResnetBlock2D
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from inference_server.engines.magicanimate.device import attention_backend, free_memory, pick_device, pick_dtype
+from inference_server.engines.device import attention_backend, free_memory, pick_device, pick_dtype
 from inference_server.engines.magicanimate.loader import Networks, load_networks
 from inference_server.engines.magicanimate.placement import Placement, Plan, choose_plan
 from inference_server.engines.magicanimate.predictor import Hints, NoisePredictor
 from inference_server.engines.magicanimate.references import ReferenceStore, Tokens, encode_reference
 from inference_server.errors import UserError
 from inference_server.media.labels import colours_from_labels
+from inference_server.models.motion import TemporalTransformer
 from inference_server.models.spec import Sharing
 from inference_server.sampling.denoise import KeptLatents, denoise
 from inference_server.sampling.noise import starting_noise
@@ -31,6 +34,9 @@ from inference_server.sampling.windows import Mode, Window, plan_windows
 
 NOISE_TILE = 16
 """Frames of noise drawn at once and repeated, as published."""
+
+DECODE_BATCH = 4
+"""Frames that go through the VAE together on a CUDA device; elsewhere one by one."""
 
 Images = NDArray[np.uint8]
 StepCallback = Callable[[int, Tensor, Tensor], None]
@@ -59,6 +65,7 @@ class MagicAnimatePipeline:
         sharing: Sharing = Sharing(),  # noqa: B008  frozen
         plan: Plan = "resident",
         attention: str = "auto",
+        compiled: bool = False,
         store: ReferenceStore | None = None,
     ) -> None:
         self.networks = networks
@@ -72,6 +79,11 @@ class MagicAnimatePipeline:
         self.placement = Placement(modules, device, plan)
         self._attend = attention_backend(attention, device)
         self._text: Tensor | None = None
+        if device.type == "cuda":
+            for module in (networks.unet, networks.controlnet, networks.vae):
+                module.to(memory_format=torch.channels_last)
+        if compiled:
+            compile_regions(networks.unet, networks.controlnet)
 
     @classmethod
     def from_folder(
@@ -236,13 +248,18 @@ class MagicAnimatePipeline:
     @torch.no_grad()
     def decode(self, latents: Tensor, frames: Sequence[int] | None = None) -> Iterator[tuple[int, Images]]:
         """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`."""
-        chosen = range(len(latents)) if frames is None else frames
-        with self.placement.using("vae") as vae:
-            for frame in chosen:
-                sample = latents[frame : frame + 1].to(self.device, self.dtype) / vae.config.scaling_factor
-                pixels = vae.decode(sample).sample.float() / 2 + 0.5
-                image = (pixels.clamp(0, 1)[0] * 255).round().byte().permute(1, 2, 0)
-                yield frame, image.cpu().numpy()
+        chosen = list(range(len(latents)) if frames is None else frames)
+        batch = DECODE_BATCH if self.device.type == "cuda" else 1
+        ready: list[tuple[int, Images]] = []
+        for start in range(0, len(chosen), batch):
+            numbers = chosen[start : start + batch]
+            with self.placement.using("vae") as vae:
+                sample = latents[numbers].to(self.device, self.dtype) / vae.config.scaling_factor
+                pixels = (vae.decode(sample).sample.float() / 2 + 0.5).clamp(0, 1)
+                images = (pixels * 255).round().byte().permute(0, 2, 3, 1)
+            yield from ready  # the device works on the next batch while the caller writes these
+            ready = list(zip(numbers, images.cpu().numpy(), strict=True))
+        yield from ready
 
     def _references(
         self, latents: Tensor, timesteps: Sequence[int], text: Tensor, on_done: Callable[[int], None]
@@ -287,6 +304,15 @@ class MagicAnimatePipeline:
                 fix=f"Use at most {longest} frames, and fewer shared ones than that.",
                 code="window-size",
             )
+
+
+def compile_regions(*networks: nn.Module) -> None:
+    """Compile the repeated layers of networks, each kind once, rather than whole networks, which takes minutes."""
+    kinds = (ResnetBlock2D, BasicTransformerBlock, TemporalTransformer)
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, kinds):
+                module.compile(dynamic=False)
 
 
 def as_rgb(image: Images) -> Images:

@@ -42,7 +42,7 @@ class Placement:
                     offload_device=torch.device("cpu"),
                     offload_type="leaf_level",
                 )
-            elif name not in LEAVING[self.plan]:
+            elif name not in LEAVING[self.plan] and next(network.parameters()).device.type != self.device.type:
                 network.to(self.device)
 
     @contextmanager

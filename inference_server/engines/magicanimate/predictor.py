@@ -64,6 +64,10 @@ class NoisePredictor:
 
     def __call__(self, step: int, window: Window, latents: Tensor) -> Tensor:
         """Guided noise (n, C, h, w), float32 on the CPU, for `latents` of the window's frames."""
+        return self.predict(step, window, latents)
+
+    def predict(self, step: int, window: Window, latents: Tensor) -> Tensor:
+        """What a call does; apart from it so that a measurement can stand between."""
         if step != self._step:
             self._begin(step)
         sample = latents.to(self.text.device, self.text.dtype)

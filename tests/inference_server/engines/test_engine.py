@@ -1,0 +1,194 @@
+"""The engine behind its protocol: trajectories that go on, results that are built upon, faults that say so."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from inference_server.engines.magicanimate.engine import MagicAnimateEngine
+from inference_server.engines.magicanimate.info import MagicAnimateSettings
+from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
+from inference_server.engines.protocol import Base, Progress, Task
+from inference_server.engines.registry import ENGINES, find_engine
+from inference_server.errors import Cancelled, UserError
+
+FRAMES, STEPS = 26, 3
+
+
+class Killed(Exception):
+    """Stands for a process that ends between two steps."""
+
+
+@pytest.fixture(scope="module")
+def engine(golden_networks, golden_weights):
+    return MagicAnimateEngine(golden_weights, MagicAnimatePipeline(golden_networks, torch.device("cpu")))
+
+
+@pytest.fixture(scope="module")
+def calls(engine):
+    """How often the UNet ran since `calls.clear()`."""
+    taken = []
+    hook = engine.pipeline.networks.unet.register_forward_hook(lambda *_: taken.append(1))
+    yield taken
+    hook.remove()
+
+
+def maps(changed=()):
+    labels = np.zeros((FRAMES, 64, 64), np.uint8)
+    labels[:, 16:48, 24:40] = 2
+    for frame in changed:
+        labels[frame, 8:16, 8:24] = 23
+    return labels
+
+
+def task(labels, **fields):
+    settings = MagicAnimateSettings(**{"steps": STEPS, **fields.pop("settings", {})})
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    return Task(reference=picture, tracks={"densepose": labels}, settings=settings, **fields)
+
+
+def run(engine, given, report=lambda _progress: None):
+    return dict(engine.animate(given, report))
+
+
+@pytest.fixture(scope="module")
+def base(engine, tmp_path_factory):
+    """A finished run with its trajectory."""
+    folder = tmp_path_factory.mktemp("base") / "trajectory"
+    return folder, run(engine, task(maps(), trajectory=folder))
+
+
+def stop_after(step):
+    def report(progress):
+        if progress.stage == "denoising" and progress.step == step:
+            raise Killed
+
+    return report
+
+
+def test_all_frames_come_in_order_with_progress(engine):
+    seen: list[Progress] = []
+    frames = run(engine, task(maps()), seen.append)
+    assert list(frames) == list(range(FRAMES))
+    assert [p.step for p in seen if p.stage == "denoising"] == list(range(STEPS + 1))
+    assert seen[-1] == Progress("decoding", STEPS, STEPS, FRAMES, FRAMES)
+    previews = [p.preview for p in seen if p.preview is not None]
+    assert previews[-1].shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("killed_at", range(STEPS + 1))
+def test_a_killed_run_goes_on_bit_for_bit(engine, base, tmp_path, killed_at, calls):
+    given = task(maps(), trajectory=tmp_path / "t")
+    with pytest.raises(Killed):
+        run(engine, given, stop_after(killed_at))
+    calls.clear()
+    frames = run(engine, given)
+    assert len(calls) == (STEPS - killed_at) * 2  # two windows a step
+    assert all(np.array_equal(frames[n], image) for n, image in base[1].items())
+
+
+def test_solvers_with_memory_begin_again(engine, tmp_path):
+    settings = {"solver": "unipc"}
+    whole = run(engine, task(maps(), settings=settings))
+    given = task(maps(), settings=settings, trajectory=tmp_path / "t")
+    with pytest.raises(Killed):
+        run(engine, given, stop_after(2))
+    assert all(np.array_equal(whole[n], image) for n, image in run(engine, given).items())
+
+
+def test_another_task_does_not_take_up_a_foreign_trajectory(engine, base, tmp_path):
+    folder = tmp_path / "t"
+    shutil.copytree(base[0], folder)
+    frames = run(engine, task(maps(range(FRAMES)), trajectory=folder))
+    assert not np.array_equal(frames[0], base[1][0])
+
+
+def test_only_what_changed_is_computed(engine, base, tmp_path, calls):
+    changed = {2}
+    calls.clear()
+    frames = run(engine, task(maps(changed), trajectory=tmp_path / "t", base=Base(base[0], frozenset(changed))))
+    assert set(frames) == set(range(0, 7))  # widened by the overlap
+    assert len(calls) == STEPS  # the second window, frames 10 to 25, never runs
+    assert not np.array_equal(frames[2], base[1][2])
+
+
+def test_all_changed_is_a_full_run_bit_for_bit(engine, base):
+    every = frozenset(range(FRAMES))
+    full = run(engine, task(maps(every)))
+    partial = run(engine, task(maps(every), base=Base(base[0], every)))
+    assert all(np.array_equal(full[n], partial[n]) for n in every)
+
+
+def test_nothing_changed_computes_nothing(engine, base, calls):
+    calls.clear()
+    assert run(engine, task(maps(), base=Base(base[0], frozenset()))) == {}
+    assert not calls
+
+
+def test_kept_frames_stay_and_a_partial_result_can_be_built_upon(engine, base, tmp_path):
+    first = Base(base[0], frozenset({2}), keep=frozenset({1, 3}))
+    frames = run(engine, task(maps({2}), trajectory=tmp_path / "one", base=first))
+    assert set(frames) == {0, 2, 4, 5, 6}
+    again = run(engine, task(maps({2}), base=Base(tmp_path / "one", frozenset({20}))))
+    assert set(again) == set(range(16, 25))
+
+
+def test_other_noise_for_redone_frames(engine, base):
+    redo = Base(base[0], frozenset({2}))
+    same = run(engine, task(maps(), base=redo))
+    other = run(engine, task(maps(), base=redo, settings={"redo_seed": 99}))
+    assert not np.array_equal(same[2], other[2])
+
+
+@pytest.mark.parametrize("fault", ["gone", "cut", "settings", "frames", "unfinished"])
+def test_an_unusable_base_says_why(engine, base, tmp_path, fault):
+    folder, labels, settings = tmp_path / "t", maps(), {}
+    shutil.copytree(base[0], folder)
+    if fault == "gone":
+        shutil.rmtree(folder)
+    elif fault == "cut":
+        with (folder / "history.f16").open("r+b") as file:
+            file.truncate(1000)
+    elif fault == "settings":
+        settings = {"seed": 5}
+    elif fault == "frames":
+        labels = labels[:-1]
+    else:
+        record = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**record, "done": 1}))
+    with pytest.raises(UserError) as caught:
+        run(engine, task(labels, base=Base(folder, frozenset({0})), settings=settings))
+    assert caught.value.code == "base-unusable"
+    expected = {"gone": "not kept", "cut": "incomplete", "settings": "seed", "frames": "26 frames"}
+    assert expected.get(fault, "incomplete") in str(caught.value)
+
+
+def test_cancel_keeps_the_steps_done(engine, tmp_path):
+    def cancel(progress):
+        if progress.step == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(engine, task(maps(), trajectory=tmp_path / "t"), cancel)
+    assert json.loads((tmp_path / "t" / "run.json").read_text())["done"] == 2
+
+
+def test_the_recipe_can_name_device_and_weights(engine):
+    facts = engine.describe()
+    assert facts["dtype"] == "float32"
+    assert len(facts["weights"]) == 6
+    assert all(len(digest) == 64 for digest in facts["weights"].values())
+
+
+def test_registry_and_schema():
+    assert find_engine("magicanimate") is ENGINES["magicanimate"]
+    with pytest.raises(UserError, match="Choose one of: magicanimate"):
+        find_engine("nothing")
+    schema = MagicAnimateSettings.model_json_schema()
+    assert schema["properties"]["steps"]["default"] == 25
+    with pytest.raises(ValueError, match="smaller"):
+        MagicAnimateSettings(context_frames=4, context_overlap=4)
+    with pytest.raises(ValueError, match="finite"):
+        MagicAnimateSettings(guidance_scale=float("nan"))
