@@ -25,12 +25,13 @@ class FrameGeometry:
     """What is drawn of one frame. Plain arrays: safe to hand to a thread.
 
     positions: (V, 3) float32, world space, metres. triangles: (T, 3) int32. labels: (T,) uint8, 0..24; 0 hides what is
-    behind it.
+    behind it. owners: (T,) int16, the number of each triangle's character in the sequence that was asked for.
     """
 
     positions: np.ndarray
     triangles: np.ndarray
     labels: np.ndarray
+    owners: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class _Piece:
     triangles: np.ndarray
     labels: np.ndarray
     unlabelled_instance: Hashable = None
+    owner: int = 0
 
 
 def extract(
@@ -76,20 +78,22 @@ def extract(
     Raises SceneError if a mesh has no labels, a modifier dropped them, or nothing is left to draw.
     """
     cache = GeometryCache() if cache is None else cache
-    body = {name for character in characters for name in character.meshes}
-    occluders = {name for character in characters for name in character.occluders}
-    _measure_sides(depsgraph.view_layer, body, cache)
+    body = {name: number for number, character in enumerate(characters) for name in character.meshes}
+    occluders = {name: number for number, character in enumerate(characters) for name in character.occluders}
+    owners = {**body, **occluders}
+    _measure_sides(depsgraph.view_layer, set(body), cache)
     for character in characters:
         if character not in cache.cuts:
             cache.cuts[character] = cut_meshes(character)
     pieces: list[_Piece] = []
     unlabelled: list[str] = []
-    for instance in _drawn_instances(depsgraph, body | occluders):
+    for instance in _drawn_instances(depsgraph, set(owners)):
         name = instance.object.original.name
-        owner = instance.parent.original.name if instance.is_instance and instance.parent else name
-        hides = name in occluders or (name not in body and owner in occluders)
+        carrier = instance.parent.original.name if instance.is_instance else name
+        hides = name in occluders or (name not in body and carrier in occluders)
         piece = _piece(instance, hides, cache, unlabelled)
         if piece is not None:
+            piece.owner = owners[name] if name in owners else owners[carrier]
             pieces.append(piece)
     if unlabelled:
         raise labels_missing(bpy.data.objects[unlabelled[0]])
@@ -99,7 +103,8 @@ def extract(
             "Switch on the camera icon of its body in the Outliner, or choose another character.",
         )
     _label_instances(pieces, cache)
-    return FrameGeometry(*_joined(pieces))
+    owner_of_triangle = np.concatenate([np.full(len(piece.triangles), piece.owner, np.int16) for piece in pieces])
+    return FrameGeometry(*_joined(pieces), owner_of_triangle)
 
 
 def _joined(pieces: Sequence[_Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -139,7 +144,8 @@ def _piece(
 ) -> _Piece | None:
     """The instance's surface; None where it has none. Adds to `unlabelled` what should have labels and has not."""
     obj = instance.object
-    mesh = obj.to_mesh()
+    # Not to_mesh() of a mesh: for geometry that geometry nodes scatter it crashes Blender 4.2.
+    mesh = obj.data if obj.type == "MESH" else obj.to_mesh()
     if mesh is None or not mesh.polygons:
         return None
     local = np.empty((len(mesh.vertices), 3), np.float32)

@@ -11,7 +11,9 @@ from mathutils import Matrix, Vector
 
 from ..densepose.segments import ARMS, LEGS, SEGMENTS
 from .characters import armature_of, bone_segments
+from .context import depsgraph_of
 from .errors import SceneError
+from .kept import at_rest
 
 
 @dataclass(frozen=True)
@@ -87,25 +89,15 @@ def sides_at_rest(view_layer: bpy.types.ViewLayer, objects: Iterable[bpy.types.O
 
     Poses every armature to rest for a moment, so it may not run inside a dependency graph iteration or draw handler.
     """
-    armatures = {obj.name: armature_of(obj) for obj in objects}
-    posed = {armature: armature.data.pose_position for armature in armatures.values() if armature is not None}
+    armatures = {obj.name: armature for obj in objects if (armature := armature_of(obj)) is not None}
     found = {}
-    try:
-        for armature in posed:
-            armature.data.pose_position = "REST"
-        view_layer.update()
-        depsgraph = bpy.context.evaluated_depsgraph_get()
+    with at_rest(view_layer, set(armatures.values())):
+        depsgraph = depsgraph_of(view_layer.id_data)
         for name, armature in armatures.items():
-            if armature is None:
-                continue
             obj = bpy.data.objects[name]
             mesh = obj.evaluated_get(depsgraph).to_mesh()
             centres = np.empty((len(mesh.polygons), 3), np.float32)
             mesh.polygons.foreach_get("center", centres.ravel())
             matrix = np.array(to_armature_space(obj, armature))
             found[name] = mid_plane(armature).is_left(centres @ matrix[:3, :3].T + matrix[:3, 3])
-    finally:
-        for armature, position in posed.items():
-            armature.data.pose_position = position
-        view_layer.update()
     return found

@@ -44,8 +44,8 @@ class SmplxModel:
     """The arrays of a model file, turned Z up and facing -Y. V vertices, 55 joints.
 
     template (V, 3) metres; faces (F, 3); weights (V, 55); joint_regressor (55, V); shapes (V, 3, betas), expressions
-    (V, 3, E); correctives (V, 3, 54, 9) as in the file, not turned: offset for each entry of each joint's rotation matrix
-    less the identity; hands_mean (90,) the relaxed hands as axis-angle, or empty.
+    (V, 3, E); correctives (V, 3, 54, 9) as in the file, not turned: offset for each entry of each joint's rotation
+    matrix less the identity; hands_mean (90,) the relaxed hands as axis-angle, or empty.
     """
 
     template: np.ndarray
