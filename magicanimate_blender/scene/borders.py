@@ -14,7 +14,7 @@ from ..densepose.errors import DensePoseError
 from ..densepose.segments import majority
 from ..densepose.subdivide import Subdivision, subdivide_borders
 from .characters import Character
-from .labels import measure, rule_labels
+from .labels import Measured, measure, rule_labels
 from .rest_mesh import RestMesh
 
 
@@ -49,6 +49,11 @@ def cut_meshes(character: Character) -> dict[str, CutMesh]:
         measured = measure(character)
     except DensePoseError:
         return {}
+    return cut_measured(measured)
+
+
+def cut_measured(measured: Measured) -> dict[str, CutMesh]:
+    """The longer part of cut_meshes, without Blender: safe in any thread."""
     return {
         name: CutMesh(mesh, _cut(mesh, measured.anchors), rule_labels(mesh, measured.anchors))
         for name, mesh in measured.meshes.items()

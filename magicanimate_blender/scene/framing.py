@@ -15,7 +15,7 @@ from .camera import read_camera, render_size
 from .characters import Character
 from .context import view_layer_of
 from .errors import Note, SceneError
-from .evaluate import FrameGeometry
+from .evaluate import FrameGeometry, GeometryCache
 from .part_maps import evaluate_frames
 
 Crop = Literal["full", "knees"]
@@ -82,6 +82,7 @@ def framing_warnings(
     frames: Iterable[int],
     size: tuple[int, int] | None = None,
     reference_size: tuple[int, int] | None = None,
+    cache: GeometryCache | None = None,
 ) -> list[Note]:
     """Where the shot strays from what the network knows: a small figure, one that leaves the frame, another aspect.
 
@@ -92,7 +93,7 @@ def framing_warnings(
     low: list[int] = []
     cut: dict[str, list[int]] = {"top": [], "left": [], "right": []}
     gone: list[int] = []
-    for frame, geometry in evaluate_frames(scene, characters, frames):
+    for frame, geometry in evaluate_frames(scene, characters, frames, cache):
         clip = read_camera(scene, width, height).to_clip(_seen_points(geometry, "full"))
         ahead = clip[:, 3] > 1e-9
         ndc = clip[ahead, :2] / clip[ahead, 3:]
