@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import bpy
 
+_CHANNELS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle", "scale")
+
 
 @contextmanager
 def at_rest(view_layer: bpy.types.ViewLayer, armatures: Iterable[bpy.types.Object]) -> Iterator[None]:
@@ -25,19 +27,20 @@ def at_rest(view_layer: bpy.types.ViewLayer, armatures: Iterable[bpy.types.Objec
 
 @contextmanager
 def poses_kept(armatures: Iterable[bpy.types.Object]) -> Iterator[None]:
-    """Put back afterwards what going to another frame undoes: a pose that has no keys yet, by bone and by object."""
-    armatures = list(armatures)
-    bones = {armature: {bone.name: bone.matrix_basis.copy() for bone in armature.pose.bones} for armature in armatures}
-    places = {armature: armature.matrix_basis.copy() for armature in armatures}
+    """Put back afterwards what going to another frame undoes: a pose that has no keys yet, of bones and of objects."""
+    posed = [each for armature in armatures for each in (armature, *armature.pose.bones)]
+    before = [_channels(each) for each in posed]
     try:
         yield
     finally:
-        for armature in armatures:
-            for bone in armature.pose.bones:
-                if bone.matrix_basis != bones[armature][bone.name]:
-                    bone.matrix_basis = bones[armature][bone.name]
-            if armature.matrix_basis != places[armature]:
-                armature.matrix_basis = places[armature]
+        for each, channels in zip(posed, before, strict=True):
+            if _channels(each) != channels:
+                for name, value in zip(_CHANNELS, channels, strict=True):
+                    setattr(each, name, value)
+
+
+def _channels(posed: bpy.types.Object | bpy.types.PoseBone) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(getattr(posed, name)) for name in _CHANNELS)
 
 
 @contextmanager

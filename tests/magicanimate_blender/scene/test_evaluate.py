@@ -175,6 +175,15 @@ def test_a_pose_without_keys_is_drawn_and_kept(scene, walking):
     assert bone.rotation_quaternion.rotation_difference(turned).angle < 1e-3
 
 
+def test_a_pose_without_keys_comes_back_after_a_run_over_frames(scene, walking):
+    scene.frame_set(20)
+    bone = bpy.data.objects[walking.armature].pose.bones["left_shoulder"]
+    bone.rotation_quaternion = posed = Quaternion((0.7, 0.2, 0.6, 0.1))
+    list(read_frames(scene, [walking], [1, 30], 32, 32))
+    assert scene.frame_current == 20
+    assert tuple(bone.rotation_quaternion) == tuple(posed)
+
+
 def test_reading_may_be_drawn_in_another_thread(scene, walking):
     from concurrent.futures import ThreadPoolExecutor
 
