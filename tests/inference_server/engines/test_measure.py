@@ -40,7 +40,7 @@ def test_a_windows_memory_does_not_depend_on_the_clip(golden_networks):
     peaks = []
     for frames in (64, 512):
         pipeline = MagicAnimatePipeline(golden_networks, torch.device("cpu"))
-        picture, maps = np.zeros((32, 32, 3), np.uint8), np.zeros((frames, 32, 32), np.uint8)
+        picture, maps = np.zeros((32, 64, 3), np.uint8), np.zeros((frames, 32, 64), np.uint8)
         run = pipeline.prepare(picture, maps, steps=1, guidance=[7.5])
         taken = window_peaks(run.predictor)
         pipeline.denoise(run)
