@@ -15,6 +15,11 @@ from inference_server.media.images import read_size
 from inference_server.media.labels import read_labels
 from inference_server.media.limits import Limits
 
+WEIGHTS_FIX = {
+    "missing": "Download them in the add-on's preferences, or run: python -m inference_server weights pull {}",
+    "invalid": "Have them checked: python -m inference_server weights verify {}; if that fails, delete and fetch them.",
+}
+
 WeightsState = Callable[[str], str]
 """Weight set id -> ready, missing or invalid."""
 
@@ -32,8 +37,7 @@ def check_job(body: JobBody, *, blobs: Blobs, store: Store, limits: Limits, weig
     if (state := weights_state(weights.id)) != "ready":
         raise UserError(
             f"The weights {weights.title!r} are {state}",
-            fix="Download them in the add-on's preferences, or run: python -m inference_server weights pull "
-            f"{weights.id}",
+            fix=WEIGHTS_FIX[state].format(weights.id),
             code=f"weights-{state}",
         )
     parse_settings(engine, body.settings)

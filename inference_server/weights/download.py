@@ -16,7 +16,8 @@ from inference_server.weights.manifest import Manifest, hash_file
 # Plain HTTP ranges resume a 5 GB file at the byte where it was cut and tell progress as bytes arrive.
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
-import httpx
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 from tqdm import tqdm
@@ -53,7 +54,9 @@ def fetch(entry: Entry, tree: Path, tell: Callable[[int, int], None]) -> None:
             fix="Log in with `hf auth login` if it asks for that, else try again later.",
             code="hub-refused",
         ) from error
-    except (httpx.HTTPError, ConnectionError) as error:
+    except Exception as error:
+        if not _is_network_failure(error):
+            raise
         raise UserError(
             f"The hub cannot be reached ({type(error).__name__})",
             fix="Check the network and try again: what is already downloaded is kept.",
@@ -79,6 +82,11 @@ def _fetch_one(part: Part, tree: Path, head: Any, tell: Callable[[int], None]) -
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(staged, target)
     Manifest(tree).record(target, found, f"{part.repo}@{head.commit_hash}/{part.source}")
+
+
+def _is_network_failure(error: Exception) -> bool:
+    """huggingface_hub has changed its HTTP library more than once; their transport errors share this name."""
+    return isinstance(error, ConnectionError) or any(c.__name__ == "TransportError" for c in type(error).__mro__)
 
 
 def _tell_sum(tell: Callable[[int, int], None], before: int, total: int, now: int) -> None:

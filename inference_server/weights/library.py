@@ -62,9 +62,8 @@ class WeightsLibrary:
             return "ready"
         manifest = Manifest(tree)
         known = [manifest.state_of(path) for path in files if path is not None]
-        changed = [state for state, path in zip(known, files, strict=True) if state and path and not state.fits(path)]
-        failed = (task := self.task(weights)) is not None and task.kind != "pull" and task.state == "failed"
-        return "invalid" if changed or failed else "ready"
+        intact = all(state and path and state.fits(path) for state, path in zip(known, files, strict=True))
+        return "ready" if intact and manifest.checked else "invalid"
 
     def size_bytes(self, entry: Entry) -> int:
         """Of the files that are there; of the download if any is missing."""

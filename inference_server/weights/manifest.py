@@ -31,26 +31,29 @@ class FileState:
 
 
 class Manifest:
-    """`manifest.json` in a tree: relative path -> FileState."""
+    """`manifest.json` in a tree. files: relative path -> FileState. checked: the tensors were found to fit."""
 
     def __init__(self, tree: Path) -> None:
         self._tree = tree
         self.files: dict[str, FileState] = {}
+        self.checked = False
         try:
             content = json.loads((tree / NAME).read_text(encoding="utf-8"))
-            self.files = {path: FileState(**state) for path, state in content.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            self.files = {path: FileState(**state) for path, state in content["files"].items()}
+            self.checked = content["checked"] is True
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
             self.files = {}  # none yet; a damaged one is taken anew
 
     def record(self, path: Path, sha256: str, source: str = "") -> None:
         info = path.stat()
         relative = path.relative_to(self._tree).as_posix()
         self.files[relative] = FileState(info.st_size, info.st_mtime_ns, sha256, source)
-        self.save()
+        self.save(checked=False)
 
-    def save(self) -> None:
-        text = json.dumps({path: asdict(state) for path, state in sorted(self.files.items())}, indent=1)
-        write_bytes(self._tree / NAME, text.encode())
+    def save(self, *, checked: bool) -> None:
+        self.checked = checked
+        files = {path: asdict(state) for path, state in sorted(self.files.items())}
+        write_bytes(self._tree / NAME, json.dumps({"checked": checked, "files": files}, indent=1).encode())
 
     def state_of(self, path: Path) -> FileState | None:
         return self.files.get(path.relative_to(self._tree).as_posix())

@@ -43,7 +43,7 @@ def verify(entry: Entry, tree: Path, tell: Tell) -> None:
             )
         if entry.bundled is None:
             manifest.record(path, found, known.source if known else "")
-    check_headers(tree)
+    check_headers(entry, tree)
 
 
 def require_all(entry: Entry, tree: Path) -> list[Path]:
@@ -59,11 +59,13 @@ def require_all(entry: Entry, tree: Path) -> list[Path]:
     return [path for _, path in found if path is not None]
 
 
-def check_headers(tree: Path) -> None:
+def check_headers(entry: Entry, tree: Path) -> None:
     """Names and shapes of all tensors, from the files' headers, against the networks. Raises UserError."""
     from inference_server.engines.magicanimate.loader import check_tree  # torch: only in this process
 
     check_tree(tree)
+    if entry.bundled is None:
+        Manifest(tree).save(checked=True)
 
 
 def convert_pickles(tree: Path, *, keep: bool = False) -> None:
@@ -91,7 +93,7 @@ def pull(entry: Entry, tree: Path, tell: Tell) -> None:
     fetch(entry, tree, tell)
     convert_pickles(tree)
     record_unhashed(entry, tree)
-    check_headers(tree)
+    check_headers(entry, tree)
 
 
 def finish_adding(entry: Entry, tree: Path, tell: Tell) -> None:
