@@ -47,8 +47,12 @@ class _Topology:
 
 @dataclass
 class GeometryCache:
-    """What stays the same from frame to frame. Keep one for a run over frames; throw it away with it."""
+    """What stays the same from frame to frame. Keep one for a run over frames; throw it away with it.
 
+    cut_borders: draw smooth borders, which takes half a second to prepare; not needed to measure.
+    """
+
+    cut_borders: bool = True
     topologies: dict[Hashable, _Topology] = field(default_factory=dict)
     left_faces: dict[str, np.ndarray] = field(default_factory=dict)
     cuts: dict[Character, dict[str, CutMesh]] = field(default_factory=dict)
@@ -83,7 +87,7 @@ def extract(
     owners = {**body, **occluders}
     _measure_sides(depsgraph.view_layer, set(body), cache)
     for character in characters:
-        if character not in cache.cuts:
+        if cache.cut_borders and character not in cache.cuts:
             cache.cuts[character] = cut_meshes(character)
     pieces: list[_Piece] = []
     unlabelled: list[str] = []

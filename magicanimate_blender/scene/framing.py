@@ -56,7 +56,7 @@ def frame_camera(
     """
     size = size or render_size(scene)
     read_camera(scene, *size)
-    shots = [geometry for _, geometry in evaluate_frames(scene, characters, frames)]
+    shots = [geometry for _, geometry in evaluate_frames(scene, characters, frames, GeometryCache(cut_borders=False))]
     if not shots:
         raise SceneError(
             "There are no frames to fit the camera to.", "Set the scene's start frame before its end frame."
@@ -89,6 +89,7 @@ def framing_warnings(
     size: the part maps' pixels, the scene's resolution by default; reference_size: the reference picture's.
     """
     width, height = size or render_size(scene)
+    cache = GeometryCache(cut_borders=False) if cache is None else cache
     notes = []
     low: list[int] = []
     cut: dict[str, list[int]] = {"top": [], "left": [], "right": []}
