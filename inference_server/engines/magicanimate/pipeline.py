@@ -175,6 +175,7 @@ class MagicAnimatePipeline:
         """
         for network in (self.networks.unet, self.networks.appearance, self.networks.controlnet):
             network.context.sharing, network.context.attend = self.sharing, self._attend
+            network.context.text_cache.clear()
         reference = as_rgb(reference)
         self._check(reference, part_maps, context_frames, context_overlap)
         count = len(part_maps)
