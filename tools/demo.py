@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from magicanimate_blender.densepose.errors import DensePoseError
 from magicanimate_blender.raster.png import encode_labels
 from magicanimate_blender.results import Clip, add_plane
 from magicanimate_blender.results.placement import depth_before
-from magicanimate_blender.scene.characters import require_characters
+from magicanimate_blender.scene.characters import Character, require_characters
 from magicanimate_blender.scene.part_maps import part_maps
 from magicanimate_blender.scene.sample_character import add_sample_scene
 from magicanimate_blender.server_manager import Installation, LocalServer
@@ -63,68 +64,35 @@ class Stages:
         print(f"{name}: {self.seconds[name]:.1f} s", flush=True)
 
 
-def demo(out: Path) -> dict[str, Any]:
-    """Returns what summary.json says. Raises ClientError, DensePoseError."""
+@dataclass(frozen=True)
+class Shot:
+    """A scene with a character, and the frames of it that are animated."""
+
+    scene: bpy.types.Scene
+    characters: list[Character]
+    frames: range
+    fps: float
+
+
+def demo(out: Path, steps: int | None = None) -> dict[str, Any]:
+    """Returns what summary.json says. steps: of denoising, the engine's default if None.
+
+    Raises ClientError, DensePoseError.
+    """
     stage = Stages()
     for name in ("part_maps", "frames"):
         shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-
     with stage("scene"):
-        bpy.ops.wm.read_factory_settings(use_empty=True)
-        scene = bpy.context.scene
-        armature = add_sample_scene(scene)
-        # The whole action in FRAMES pictures.
-        step = max(1, (scene.frame_end - scene.frame_start + 1) // FRAMES)
-        frames = range(scene.frame_start, scene.frame_end + 1, step)
-        fps = scene.render.fps / scene.render.fps_base / step
-
-    with tempfile.TemporaryDirectory() as work:
-        server = LocalServer(Installation(Path(work, "server"), None, python=Path(sys.executable)))
-        animations = Animations(Path(work, "results"), server, patience=30.0)
-        try:
-            with stage("server"):
-                client = server.connect(print, threading.Event())
-                width, height = output_size(client)
-            with stage("part maps"):
-                characters = require_characters(scene, [armature])
-                maps = [encode_labels(labels) for _, labels in part_maps(scene, characters, frames, width, height)]
-            with stage("animation"):
-                reference = fitted_png(REFERENCE, width, height)
-                spec = JobSpec(
-                    engine=ENGINE,
-                    weights=WEIGHTS,
-                    reference=sha256(reference),
-                    frames=len(frames),
-                    width=width,
-                    height=height,
-                    fps=fps,
-                    settings={},
-                    consent=True,  # the sample picture shows nobody
-                    name="Demo",
-                    frame_start=frames.start,
-                    frame_step=step,
-                )
-                animation = animations.start(spec, reference)
-                for frame, png in enumerate(maps):
-                    animation.add_map(frame, png)
-                wait_for(animation)
-            keep_result(animation.folder, out)
-        finally:
-            animations.close()
-            server.stop()
-
+        shot = sample_shot()
+    size = animate(shot, out, stage, {} if steps is None else {"steps": steps})
     with stage("plane"):
-        clip = Clip("demo", "Demo", out / "frames", len(frames), (width, height), fps, start=frames.start)
-        meshes = [bpy.data.objects[name] for character in characters for name in character.meshes]
-        add_plane(scene, clip, depth=depth_before(scene, meshes, frames))
-        bpy.ops.wm.save_as_mainfile(filepath=str(out / "scene.blend"), relative_remap=True)
-
-    contact_sheet(out, len(frames)).save(out / "contact_sheet.png")
+        add_result(shot, out, size)
+    contact_sheet(out, len(shot.frames)).save(out / "contact_sheet.png")
     summary = {
-        "frames": len(frames),
-        "size": [width, height],
-        "fps": fps,
+        "frames": len(shot.frames),
+        "size": list(size),
+        "fps": shot.fps,
         "weights": WEIGHTS,
         "seconds": stage.seconds,
         "seconds_total": round(sum(stage.seconds.values()), 2),
@@ -136,6 +104,62 @@ def demo(out: Path) -> dict[str, Any]:
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def sample_shot() -> Shot:
+    """The sample scene; its whole action in FRAMES pictures."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    characters = require_characters(scene, [add_sample_scene(scene)])
+    step = max(1, (scene.frame_end - scene.frame_start + 1) // FRAMES)
+    frames = range(scene.frame_start, scene.frame_end + 1, step)
+    return Shot(scene, characters, frames, scene.render.fps / scene.render.fps_base / step)
+
+
+def animate(shot: Shot, out: Path, stage: Stages, settings: dict[str, Any]) -> tuple[int, int]:
+    """Start a server, have the shot animated, leave the result's files in `out`. Returns width, height."""
+    with tempfile.TemporaryDirectory() as work:
+        server = LocalServer(Installation(Path(work, "server"), None, python=Path(sys.executable)))
+        animations = Animations(Path(work, "results"), server, patience=30.0)
+        try:
+            with stage("server"):
+                width, height = output_size(server.connect(print, threading.Event()))
+            with stage("part maps"):
+                drawn = part_maps(shot.scene, shot.characters, shot.frames, width, height)
+                maps = [encode_labels(labels) for _, labels in drawn]
+            with stage("animation"):
+                reference = fitted_png(REFERENCE, width, height)
+                spec = JobSpec(
+                    engine=ENGINE,
+                    weights=WEIGHTS,
+                    reference=sha256(reference),
+                    frames=len(shot.frames),
+                    width=width,
+                    height=height,
+                    fps=shot.fps,
+                    settings=settings,
+                    consent=True,  # the sample picture shows nobody
+                    name="Demo",
+                    frame_start=shot.frames.start,
+                    frame_step=shot.frames.step,
+                )
+                animation = animations.start(spec, reference)
+                for frame, png in enumerate(maps):
+                    animation.add_map(frame, png)
+                wait_for(animation)
+            keep_result(animation.folder, out)
+        finally:
+            animations.close()
+            server.stop()
+    return width, height
+
+
+def add_result(shot: Shot, out: Path, size: tuple[int, int]) -> None:
+    """The clip on a plane just before the character, saved as scene.blend with a path relative to it."""
+    clip = Clip("demo", "Demo", out / "frames", len(shot.frames), size, shot.fps, start=shot.frames.start)
+    meshes = [bpy.data.objects[name] for character in shot.characters for name in character.meshes]
+    add_plane(shot.scene, clip, depth=depth_before(shot.scene, meshes, shot.frames))
+    bpy.ops.wm.save_as_mainfile(filepath=str(out / "scene.blend"), relative_remap=True)
 
 
 def output_size(client: Client) -> tuple[int, int]:
@@ -184,9 +208,11 @@ def contact_sheet(out: Path, frames: int) -> Image.Image:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out.resolve()
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the engine's)")
+    args = parser.parse_args()
+    out = args.out.resolve()
     try:
-        summary = demo(out)
+        summary = demo(out, args.steps)
     except (ClientError, DensePoseError, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

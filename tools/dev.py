@@ -30,7 +30,8 @@ ADDON_TESTS = ("tests/magicanimate_blender", "tests/tools", "tests/test_walls.py
 
 def demo(args: argparse.Namespace) -> int:
     python = full_environment().ensure()
-    return run([python, "-m", "tools.demo", "--out", args.out.resolve()])
+    steps = [] if args.steps is None else ["--steps", str(args.steps)]
+    return run([python, "-m", "tools.demo", "--out", args.out.resolve(), *steps])
 
 
 def test(args: argparse.Namespace) -> int:
@@ -115,6 +116,7 @@ def main() -> int:
 
     command = commands.add_parser("demo", help="posed character in, video in the scene out, with the real parts")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.add_argument("--steps", type=int, metavar="N", help="denoising steps: fewer are quicker and rougher")
     command.set_defaults(run=demo)
 
     command = commands.add_parser("test", help="run the tests; further arguments go to pytest")
