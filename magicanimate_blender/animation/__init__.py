@@ -21,9 +21,9 @@ from .job import Animation
 from .presets import PRESETS, Preset
 from .record import Record, ResultFolder
 from .running import Animations
+from .server_source import ServerSource
 from .spec import JobSpec, variations
 from .states import Snapshot, State
-from .work import ServerSource
 
 __all__ = [
     "PRESETS",

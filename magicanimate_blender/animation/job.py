@@ -1,15 +1,17 @@
 """One animation from drawn maps to frames on disk: plain calls for the main thread, one thread for all waiting."""
 
-import queue
 import threading
 import time
 from typing import Self
 
 from ..client import sha256
+from .drawn_maps import DrawnMaps
 from .record import Record, ResultFolder
+from .server_source import ServerSource
 from .spec import JobSpec
 from .states import Snapshot, State
-from .work import ServerSource, Work
+from .status import Status
+from .work import Work
 
 
 class Animation:
@@ -33,8 +35,7 @@ class Animation:
         self._server = server
         self._patience = patience
         self._reference = reference
-        self._missing = set(range(self.spec.frames)) - folder.drawn(self.spec.frames)
-        self._maps: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
+        self._maps = DrawnMaps(folder, self.spec.frames)
         self._record = record
         self._go()
 
@@ -61,29 +62,27 @@ class Animation:
     def resume(cls, folder: ResultFolder, server: ServerSource, *, patience: float | None = None) -> Self:
         """A job that an earlier session of Blender began, from its folder. Raises FileProblem.
 
-        If its maps were not all drawn then, `missing_maps` says which are wanted.
+        If its maps were not all drawn then, `missing_maps` says which are wanted. One that failed or was cancelled
+        stays so until `retry`.
         """
         return cls(folder, Record.load(folder), server, patience=patience)
 
     def missing_maps(self) -> list[int]:
         """Frames whose part map has not been added yet, ascending."""
-        return sorted(self._missing)
+        return self._maps.missing()
 
     def add_map(self, frame: int, png: bytes) -> None:
         """Add the indexed label PNG of frame `frame` (from 0). Raises ValueError for a frame that is not wanted."""
-        if frame not in self._missing:
-            raise ValueError(f"the part map of frame {frame} is not wanted")
-        self._missing.discard(frame)
-        self._maps.put((frame, png))
+        self._maps.add(frame, png)
 
     def poll(self) -> Snapshot:
         """The job as it is now."""
-        return self._work.snapshot
+        return self._work.status.snapshot
 
     @property
     def record(self) -> Record:
         """What is kept of the job on disk, as it is now."""
-        return self._work.record
+        return self._work.status.record
 
     def cancel(self) -> None:
         """End it here and in the server. Frames that are decoded by then are kept."""
@@ -103,8 +102,7 @@ class Animation:
 
     def _go(self, *, retry: bool = False) -> None:
         self._work = Work(
-            self.folder,
-            self._record,
+            Status(self.folder, self._record, retry=retry),
             self._server,
             self._maps,
             reference=self._reference,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from .history import History
 from .job import Animation
+from .server_source import ServerSource
 from .spec import JobSpec
 from .states import Snapshot
-from .work import ServerSource
 
 
 class Animations:

@@ -93,6 +93,16 @@ def test_cancel_while_running_keeps_what_is_decoded(animations, fake):
     assert 5 <= now.frames_fetched == len(fake.frames[job.id]) < 50
 
 
+def test_an_impatient_click_on_cancel_is_one_cancel(animations, fake):
+    fake.pace = 0.02
+    job = start(animations, 50)
+    wait(job, lambda now: now.frames_done >= 5)
+    while not job.poll().state.ended:
+        job.cancel()
+        time.sleep(0.001)
+    assert job.poll().state is State.CANCELLED
+
+
 def test_cancel_while_the_server_starts(tmp_path):
     class Slow:
         def connect(self, say, stop):
@@ -351,6 +361,35 @@ def test_a_finished_job_resumes_as_finished_without_a_server(animations, fake, s
     later = Animations(tmp_path / "results", source)
     assert later.unfinished() == []
     assert wait(later.resume(job.id), ended).state is State.DONE
+
+
+def test_a_failed_job_stays_failed_over_a_restart_until_it_is_tried_again(animations, fake, source, tmp_path):
+    fake.kill()
+    job = start(animations)
+    assert wait(job, ended).state is State.FAILED
+    animations.close()
+    fake.start()
+    again = Animations(tmp_path / "results", source)
+    assert again.unfinished() == []
+    resumed = again.resume(job.id)
+    assert resumed.poll().state is State.FAILED
+    assert "No server is running" in resumed.poll().message
+    resumed.retry()
+    wait(resumed, lambda now: not now.state.ended or now.state is State.DONE)
+    assert wait(resumed, ended).state is State.DONE
+    assert again.history.get(job.id).problem == ""
+
+
+def test_a_retry_that_blender_did_not_survive_is_unfinished(animations, fake, source, tmp_path):
+    fake.kill()
+    job = start(animations)
+    wait(job, ended)
+    fake.pace = 0.1
+    fake.start()
+    job.retry()
+    wait(job, in_state(State.RUNNING))
+    animations.close()
+    assert Animations(tmp_path / "results", source).unfinished() == [job.id]
 
 
 def test_a_server_that_forgot_the_job_gets_it_again(animations, fake, source, tmp_path):
