@@ -14,10 +14,11 @@ from inference_server.media.files import replacing
 
 
 class Trajectory:
-    """A folder with `history.f16` (steps + 1, F, C, h, w), `latest.npy` (float32, exact) and `run.json`.
+    """A folder with `history.f16` (steps + 1, F, C, h, w), `latest.N.npy` (float32, exact) and `run.json`.
 
     History row i holds the latents before step i, the last row the final ones, in half precision: enough to follow.
-    The latest row is kept exact beside it, so that a run that goes on ends bit for bit like an undisturbed one.
+    The latest row is kept exact beside it, so that a run that goes on ends bit for bit like an undisturbed one. Two
+    files take turns and run.json names the whole one: killed between the two writes, the run repeats a step, not half.
     Implements `sampling.denoise.KeptLatents`.
     """
 
@@ -52,9 +53,16 @@ class Trajectory:
         history = np.memmap(self._history_path, np.float16, "r+", shape=self._rows)
         history[done] = array
         history.flush()
-        with replacing(self.folder / "latest.npy") as path, path.open("wb") as file:
+        latest = f"latest.{done % 2}.npy"
+        with replacing(self.folder / latest) as path, path.open("wb") as file:
             np.save(file, array)
-        record = {"done": done, "steps": self.steps, "shape": list(self.shape), "facts": self.facts}
+        record = {
+            "done": done,
+            "latest": latest,
+            "steps": self.steps,
+            "shape": list(self.shape),
+            "facts": self.facts,
+        }
         with replacing(self.folder / "run.json") as path:
             path.write_text(json.dumps(record), encoding="utf-8")
 
@@ -64,13 +72,13 @@ class Trajectory:
 
     def final(self) -> Tensor:
         """The exact final latents of a finished run."""
-        return torch.from_numpy(np.load(self.folder / "latest.npy"))
+        return torch.from_numpy(np.load(self.folder / f"latest.{self.steps % 2}.npy"))
 
     def _read_latest(self) -> tuple[int, Tensor] | None:
         """Steps done and latents, if the folder holds a whole, matching run; a step cut short counts as not done."""
         try:
             record = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-            latents = np.load(self.folder / "latest.npy")
+            latents = np.load(self.folder / Path(record["latest"]).name)
             same = record["facts"] == self.facts and record["steps"] == self.steps
             whole = self._history_path.stat().st_size == int(np.prod(self._rows)) * 2
         except (OSError, ValueError, KeyError):

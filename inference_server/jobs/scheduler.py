@@ -13,6 +13,7 @@ from uuid import UUID
 from inference_server.engines.registry import find_engine
 from inference_server.errors import UserError
 from inference_server.jobs.admission import find_weight_set
+from inference_server.jobs.folder import disk_full
 from inference_server.jobs.messages import (
     Advanced,
     Cancel,
@@ -34,6 +35,8 @@ from inference_server.jobs.worker_process import WORKER, WorkerProcess
 
 WorkerState = Literal["stopped", "starting", "idle", "busy"]
 TICK = 0.25
+FULL = 2**20
+"""Bytes; a disk with less free counts as full."""
 CLEAN_EVERY, CLEAN_SOON = 600.0, 10.0
 """Seconds between clean-ups, and after a job has ended."""
 STOP_WAIT = 8.0
@@ -255,6 +258,10 @@ class Scheduler:
             return
         if job in self.service.cancelling:
             self.service.cancelled(job)
+            return
+        if self.service.folder.free_bytes() < max(self.options.disk_reserve, FULL):
+            full = disk_full(self.service.folder)  # a write to mapped memory then ends the process (SIGBUS)
+            self.service.fail(job, full.message, full.fix, full.code)
             return
         if record.died_at == current.place:
             detail = f"The computing process ended twice at the same place ({current.place}): {why}"

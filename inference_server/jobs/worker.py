@@ -21,7 +21,7 @@ from uuid import UUID
 
 from inference_server.engines.protocol import Engine, EngineInfo
 from inference_server.errors import Cancelled, UserError
-from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.folder import DataFolder, disk_full
 from inference_server.jobs.lock import ProcessLock
 from inference_server.jobs.messages import Cancel, Failed, Note, Ready, Report, Run, Stop, Stopped, decode, encode
 from inference_server.jobs.run import JobRun
@@ -151,14 +151,6 @@ OUT_OF_MEMORY = (
     "Close other programs that use the GPU, lower the resolution, or shorten the window.",
     "out-of-memory",
 )
-
-
-def disk_full(folder: DataFolder) -> UserError:
-    return UserError(
-        f"The disk of the data folder {folder.root} is full ({folder.free_bytes() // 2**20} MiB free)",
-        fix="Delete old results or free some space, then press Retry: it goes on where it was.",
-        code="disk-full",
-    )
 
 
 def is_disk_full(error: OSError) -> bool:
