@@ -8,6 +8,7 @@ from mathutils import Matrix, Vector
 
 from ..scene.camera import read_camera
 from ..scene.context import depsgraph_of
+from ..scene.kept import current_frame_kept
 
 IN_FRONT = 0.98
 """Share of the way to the nearest point of the character at which a plane stands, so that it hides the character."""
@@ -62,8 +63,7 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
     Without objects, or where they reach behind the camera: the 3D cursor's depth, or 5 m.
     """
     camera, objects, nearest = scene.camera, list(objects), []
-    shown = scene.frame_current
-    try:
+    with current_frame_kept(scene):
         for frame in frames if objects else ():
             if frame != scene.frame_current:
                 scene.frame_set(frame)
@@ -73,9 +73,6 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
                 evaluated = item.evaluated_get(depsgraph)
                 matrix = to_camera @ evaluated.matrix_world
                 nearest += [-(matrix @ Vector(corner)).z for corner in evaluated.bound_box]
-    finally:
-        if scene.frame_current != shown:
-            scene.frame_set(shown)
     if nearest and min(nearest) > camera.data.clip_start:
         return max(min(nearest) * IN_FRONT, camera.data.clip_start * 1.01)
     at_cursor = -(_rigid(camera.matrix_world).inverted() @ scene.cursor.location).z

@@ -5,6 +5,7 @@ import bpy
 from . import (
     command_line,
     engine_settings,
+    geometry,
     handlers,
     menus,
     operators,
@@ -29,6 +30,7 @@ MODULES = (
     panels,
     presets,
     menus,
+    geometry,
     overlay,
     runtime,
     handlers,

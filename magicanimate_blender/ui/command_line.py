@@ -14,9 +14,13 @@ from ..animation import PRESETS, Animation, ResultFolder, Snapshot, State
 from ..client import ClientError
 from ..densepose.errors import DensePoseError
 from ..scene.errors import SceneError
+from ..scene.export import MAP_KINDS, export_part_maps
 from . import delivery, engine_settings, engines, flow, timer
+from .operators.character import video_size
+from .operators.export import write_video
 from .operators.reference import load_picture
 from .panels.animate import progress_text
+from .request import characters_of, frames_of
 from .runtime import runtime
 
 COMMAND = "magicanimate"
@@ -65,6 +69,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--save", type=Path, metavar="FILE.blend", help="save the scene with the result under this name"
     )
+    command = commands.add_parser("export-maps", help="write the character's part maps, for other tools")
+    command.set_defaults(run=export_maps)
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    _add_frames(command)
+    command.add_argument("--kind", choices=MAP_KINDS, default="labels")
+    command.add_argument("--video", type=Path, metavar="FILE", help="join them to a .mp4 or .mkv as well")
+    command.add_argument("--mitten", action="store_true", help="closed hands")
+    command.add_argument("--resume", action="store_true", help="keep files that are there")
     return top
 
 
@@ -96,6 +108,24 @@ def animate(args: argparse.Namespace) -> int:
     if args.save:
         bpy.ops.wm.save_as_mainfile(filepath=str(args.save.resolve()), relative_remap=True)
     print(f"{now.frames} frames in {args.out}")
+    return DONE
+
+
+def export_maps(args: argparse.Namespace) -> int:
+    scene = chosen_scene(args)
+    choose_frames(scene, args)
+    frames, paths = frames_of(scene), []
+    if not frames:
+        raise SceneError("There are no frames to draw.", "Give --frames with the first before the last.")
+    characters, mitten = characters_of(scene), args.mitten or scene.magicanimate.mitten
+    for step in export_part_maps(
+        scene, characters, frames, args.out, args.kind, video_size(scene), args.resume, mitten
+    ):
+        paths.append(step.path)
+        print(f"Part map {step.done} of {step.total}", flush=True)
+    if args.video:
+        write_video(scene, paths, args.video.resolve())
+    print(f"{len(paths)} part maps in {args.out}")
     return DONE
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import bpy
 
 from .. import results
-from ..animation import Record
+from ..animation import Record, State
 from ..densepose.errors import DensePoseError
 from ..results import Clip, placement
-from ..scene.characters import find_characters
+from ..scene.characters import find_characters, get_object
+from ..scene.errors import SceneError
+from ..scene.kept import poses_kept
 from . import clips
 from .runtime import Runtime
 from .settings import scene_of
@@ -42,6 +44,8 @@ def show_as(runtime: Runtime, scene: bpy.types.Scene, record: Record, kind: str)
     """kind: PLANE, CURSOR, COMPOSITOR, STRIP, IMAGE or NOTHING."""
     if kind == "NOTHING":
         return
+    if record.state is not State.DONE:
+        raise SceneError("That animation is not finished.", "Wait for it, or choose another result.")
     clip = clips.clip_of(runtime, record, cut_out=scene.magicanimate.cut_out and kind not in ("STRIP", "IMAGE"))
     if kind == "PLANE" and scene.camera is not None:
         results.add_plane(scene, clip, depth=depth_of_character(scene, clip))
@@ -60,8 +64,10 @@ def show_as(runtime: Runtime, scene: bpy.types.Scene, record: Record, kind: str)
 def depth_of_character(scene: bpy.types.Scene, clip: Clip) -> float:
     last = clip.start + clip.length(scene) - 1
     frames = {round(clip.start + (last - clip.start) * n / (SAMPLED_FRAMES - 1)) for n in range(SAMPLED_FRAMES)}
-    meshes = [bpy.data.objects[name] for character in find_characters(scene) for name in character.meshes]
-    return placement.depth_before(scene, meshes, sorted(frames))
+    characters = find_characters(scene)
+    meshes = [get_object(name) for character in characters for name in character.meshes]
+    with poses_kept(get_object(character.armature) for character in characters):
+        return placement.depth_before(scene, meshes, sorted(frames))
 
 
 def height_of_view(scene: bpy.types.Scene, clip: Clip) -> float:

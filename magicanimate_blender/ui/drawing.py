@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 
 import bpy
 
 from ..animation import Animation
 from ..densepose.errors import DensePoseError
 from ..raster.png import encode_labels
-from ..scene.characters import Character, get_object
+from ..scene.characters import Character
 from ..scene.errors import SceneError
 from ..scene.part_maps import FrameReading, read_frames
+from . import geometry
 
 SLICE = 0.04
 """Seconds of the main thread that one tick may take; a heavy rig's single frame may take longer."""
@@ -40,6 +41,8 @@ class Drawing:
         frames: Sequence[int],
         size: tuple[int, int],
         animations: Sequence[Animation],
+        *,
+        mitten: bool = False,
     ) -> None:
         self.animations = list(animations)
         self.error: DensePoseError | None = None
@@ -47,6 +50,7 @@ class Drawing:
         self._characters = list(characters)
         self._to_read = deque(enumerate(frames))
         self._size = size
+        self._mitten = mitten
         self._drawn: deque[tuple[int, Future[bytes]]] = deque()
         self._pool = ThreadPoolExecutor(WORKERS, "magicanimate drawing")
 
@@ -75,17 +79,16 @@ class Drawing:
         scene = next((s for s in bpy.data.scenes if s.session_uid == self._scene), None)
         if scene is None:
             raise SceneError("The scene was deleted while its part maps were drawn.", "Animate another scene.")
+        if not geometry.ready(self._characters):
+            return
         frames = [frame for _, frame in self._to_read]
-        with _poses_kept(self._characters):
-            readings = read_frames(scene, self._characters, frames, *self._size)
-            try:
-                for reading in readings:
-                    number, _ = self._to_read.popleft()
-                    self._drawn.append((number, self._pool.submit(_png, reading)))
-                    if time.monotonic() > until or len(self._drawn) >= AHEAD:
-                        break
-            finally:
-                readings.close()  # puts the scene back to the frame that the person looks at
+        readings = read_frames(scene, self._characters, frames, *self._size, geometry.cache(), self._mitten)
+        with closing(readings):  # which puts the scene back to the frame that the person looks at
+            for reading in readings:
+                number, _ = self._to_read.popleft()
+                self._drawn.append((number, self._pool.submit(_png, reading)))
+                if time.monotonic() > until or len(self._drawn) >= AHEAD:
+                    break
 
     def _hand_over(self) -> None:
         while self._drawn and self._drawn[0][1].done():
@@ -104,20 +107,3 @@ def _occupied() -> bool:
     """Whether somebody else is moving through the frames just now."""
     playing = any(w.screen.is_animation_playing for w in bpy.context.window_manager.windows)
     return playing or bpy.app.is_job_running("RENDER")
-
-
-@contextmanager
-def _poses_kept(characters: Sequence[Character]) -> Iterator[None]:
-    """Going through frames would undo a pose that has no keys yet: put it back afterwards."""
-    rigs = [get_object(character.armature) for character in characters]
-    poses = [{bone.name: bone.matrix_basis.copy() for bone in rig.pose.bones} for rig in rigs]
-    places = [rig.matrix_basis.copy() for rig in rigs]
-    try:
-        yield
-    finally:
-        for rig, pose, place in zip(rigs, poses, places, strict=True):
-            for bone in rig.pose.bones:
-                if bone.matrix_basis != pose[bone.name]:
-                    bone.matrix_basis = pose[bone.name]
-            if rig.matrix_basis != place:
-                rig.matrix_basis = place

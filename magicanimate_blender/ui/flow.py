@@ -63,7 +63,10 @@ def submit(
     animations = [runtime.animations.start(spec, request.reference) for spec in specs or [request.spec]]
     for animation in animations:
         remember_job(scene, animation.id)
-    runtime.drawings.append(Drawing(scene, request.characters, request.frames, request.size, animations))
+    drawing = Drawing(
+        scene, request.characters, request.frames, request.size, animations, mitten=scene.magicanimate.mitten
+    )
+    runtime.drawings.append(drawing)
     runtime.forget_records()
     return animations
 

@@ -6,7 +6,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..results import colours
-from . import messages, overlay, runtime, scene_facts
+from . import geometry, messages, overlay, runtime, scene_facts
 from .settings import remember_job
 
 _owner = object()
@@ -21,10 +21,12 @@ def before_load(*_: object) -> None:
     for drawing in current.drawings if current else ():
         drawing.cancel()
         for animation in drawing.animations:
-            animation.cancel()
+            if animation.missing_maps():
+                animation.cancel()
     if current:
         current.drawings.clear()
     _scene_of_job.clear()
+    geometry.forget()
     overlay.forget()
     scene_facts.forget_all()
     messages.clear()
@@ -59,6 +61,7 @@ def after_undo(*_: object) -> None:
     for job, uid in _scene_of_job.items():
         if uid in scenes:
             remember_job(scenes[uid], job)
+    geometry.forget()
     overlay.forget()
     for scene in bpy.data.scenes:
         scene_facts.mark_changed(scene)
@@ -66,6 +69,8 @@ def after_undo(*_: object) -> None:
 
 @persistent
 def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    if depsgraph is not None and geometry.was_edited(depsgraph):
+        geometry.forget()
     overlay.mark_changed()
     scene_facts.mark_changed(scene)
     for job in scene.magicanimate.jobs:

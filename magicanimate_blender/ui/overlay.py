@@ -18,16 +18,14 @@ from ..densepose.errors import DensePoseError
 from ..densepose.labels import PALETTE
 from ..scene.characters import Character
 from ..scene.context import depsgraph_of
-from ..scene.evaluate import FrameGeometry, GeometryCache, extract
-from ..scene.labels import is_character_labelled, label_characters
-from . import messages
+from ..scene.evaluate import FrameGeometry, extract
+from . import geometry, messages
 
 _handle: object = None
 _surface_shader: gpu.types.GPUShader | None = None
 _picture_shader: gpu.types.GPUShader | None = None
 _characters: tuple[Character, ...] = ()
-"""Those that the cache knows, see `follow`."""
-_cache = GeometryCache()
+"""Those that may be drawn, see `follow`."""
 _geometry: FrameGeometry | None = None
 _drawn_scene = 0
 _changed = True
@@ -52,14 +50,16 @@ def show(scene: bpy.types.Scene) -> None:
 def follow(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> None:
     """Take note of who is to be drawn, outside of a draw handler: measuring mirrored meshes poses them for a moment."""
     global _characters
-    if _handle is None or characters == _characters:
+    if _handle is None or (characters == _characters and geometry.ready(characters)):
         return
-    _characters = characters
+    _characters = ()
     mark_changed()
     if characters:
         try:
-            label_characters([c for c in characters if not is_character_labelled(c)])
-            extract(scene, depsgraph_of(scene), characters, _cache)
+            if not geometry.ready(characters):
+                return
+            _characters = characters
+            extract(scene, depsgraph_of(scene), characters, geometry.cache())
         except DensePoseError as error:
             messages.tell(error)
             _characters = ()
@@ -74,8 +74,8 @@ def stop() -> None:
 
 def forget() -> None:
     """Undo or another file made everything kept here stale."""
-    global _geometry, _cache, _characters
-    _geometry, _cache, _characters = None, GeometryCache(), ()
+    global _geometry, _characters
+    _geometry, _characters = None, ()
     mark_changed()
 
 
@@ -102,7 +102,7 @@ def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
         return
     _changed, _drawn_scene, _geometry = False, scene.session_uid, None
     with contextlib.suppress(KeyError):  # an object was renamed or deleted; `follow` hears of it
-        _geometry = extract(scene, depsgraph, _characters, _cache)
+        _geometry = extract(scene, depsgraph, _characters, geometry.cache())
 
 
 def _draw_over(region: bpy.types.Region, perspective: Matrix, opacity: float) -> None:

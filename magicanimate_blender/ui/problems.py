@@ -9,7 +9,7 @@ import bpy
 
 from ..client import WeightSet, is_loopback
 from ..server_manager import InstallKind
-from .engines import engine_for, known_engines, weights_for
+from .engines import engine_for, weights_for
 from .preferences import preferences
 from .request import frames_of
 from .runtime import Runtime
@@ -80,9 +80,10 @@ def _of_server(runtime: Runtime) -> Problem | None:
 
 def _of_weights(runtime: Runtime, scene: bpy.types.Scene) -> Problem | None:
     """Whether they are there is only known while a server runs; if not, the job itself will tell."""
-    if runtime.watch.status.info is None:
+    engines = runtime.watch.status.engines
+    if runtime.watch.status.info is None or not engines:
         return None
-    weights: WeightSet = weights_for(scene.magicanimate, engine_for(scene.magicanimate, known_engines()))
+    weights: WeightSet = weights_for(scene.magicanimate, engine_for(scene.magicanimate, engines))
     if weights.state == "ready":
         return None
     download = next((w.download for w in runtime.watch.status.weights if w.id == weights.id), None)

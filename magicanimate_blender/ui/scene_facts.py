@@ -11,6 +11,7 @@ from ..densepose.errors import DensePoseError
 from ..scene.characters import Character
 from ..scene.framing import framing_warnings
 from ..scene.labels import is_character_labelled
+from . import geometry
 from .engines import engine_for, known_engines, output_size, weights_for
 from .messages import Message, message_of
 from .request import characters_of
@@ -74,7 +75,10 @@ def _look_up(scene: bpy.types.Scene) -> None:
     try:
         characters = tuple(characters_of(scene))
         labelled = all(is_character_labelled(character) for character in characters)
-        found = SceneFacts(characters, labelled, warnings=_warnings(scene, characters) if labelled else ())
+        known = labelled and geometry.ready(characters)
+        if labelled and not known:
+            _changed_at[scene.session_uid] = 0.0  # look again at the next beat
+        found = SceneFacts(characters, labelled, warnings=_warnings(scene, characters) if known else ())
     except DensePoseError as error:
         found = SceneFacts(problem=message_of(error))
     _looked_at[scene.session_uid] = time.monotonic()
@@ -89,7 +93,7 @@ def _warnings(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> tupl
     engine = engine_for(scene.magicanimate, known_engines())
     size = output_size(scene.magicanimate, weights_for(scene.magicanimate, engine))
     try:
-        notes = framing_warnings(scene, characters, [scene.frame_current], size)
+        notes = framing_warnings(scene, characters, [scene.frame_current], size, cache=geometry.cache())
     except DensePoseError as error:
         return (message_of(error),)
     return tuple(Message(note.message, note.fix) for note in notes)

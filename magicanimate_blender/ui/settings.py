@@ -56,6 +56,11 @@ class SceneSettings(bpy.types.PropertyGroup):
         name="Opacity", description="Of the part map over the 3D view", default=1.0, min=0.0, max=1.0, subtype="FACTOR"
     )
 
+    mitten: BoolProperty(
+        name="Mitten Hands",
+        description="Draw closed hands, as the detector drew them that the network was trained with",
+    )
+
     # Reference
     reference: PointerProperty(
         name="Reference",

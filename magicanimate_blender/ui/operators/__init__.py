@@ -2,11 +2,11 @@
 
 import bpy
 
-from . import animate, character, demo, frames, general, reference, results, server, weights
+from . import animate, character, demo, export, frames, general, reference, results, server, smplx, weights
 
 CLASSES = tuple(
     each
-    for module in (animate, character, demo, frames, general, reference, results, server, weights)
+    for module in (animate, character, demo, export, frames, general, reference, results, server, smplx, weights)
     for each in module.CLASSES
 )
 

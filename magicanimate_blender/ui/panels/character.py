@@ -41,6 +41,7 @@ class MAGICANIMATE_PT_labels(InSidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
+        column.prop(context.scene.magicanimate, "mitten")
         column.operator("magicanimate.label", icon="MOD_VERTEX_WEIGHT").relabel = True
         active = context.object
         if active is not None and active.type != "ARMATURE":

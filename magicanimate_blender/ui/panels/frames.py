@@ -31,6 +31,7 @@ class MAGICANIMATE_PT_frames(InSidebar, bpy.types.Panel):
             column = layout.column(align=True)
             column.prop(chosen, "width")
             column.prop(chosen, "height")
+        layout.operator("magicanimate.export_maps", icon="EXPORT")
 
 
 CLASSES = (MAGICANIMATE_PT_frames,)

@@ -1,0 +1,93 @@
+import bpy
+import pytest
+
+from magicanimate_blender.ui import command_line
+from tests.magicanimate_blender.ui.conftest import ASSETS
+
+REFERENCE = str(ASSETS / "sample_reference.png")
+
+
+@pytest.fixture
+def ready(stage, current):
+    stage.magicanimate.reference = None
+    return stage
+
+
+def test_animate_writes_everything_to_the_folder(ready, server, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["animate", "--reference", REFERENCE, "--consent", "--out", str(out), "--frames", "2-4", "--step", "2"]
+    status = command_line.run(
+        [*words, "--seed", "5", "--quality", "draft", "--set", "guidance_scale=3", "--size", "64x128"]
+    )
+    assert status == 0
+    for folder in ("frames", "part_maps"):
+        assert sorted(path.name for path in (out / folder).iterdir()) == ["000001.png", "000002.png"]
+    assert (out / "video.mp4").is_file()
+    assert (out / "recipe.json").is_file()
+    (job,) = server.jobs.values()
+    settings = job["body"]["settings"]
+    assert (settings["seed"], settings["guidance_scale"], settings["steps"]) == (5, 3.0, 10)
+    assert "2 frames in" in capsys.readouterr().out
+
+
+def test_the_result_can_be_saved_into_a_blend(ready, tmp_path):
+    blend = tmp_path / "with result.blend"
+    words = ["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out")]
+    assert command_line.run([*words, "--plane", "--save", str(blend)]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert any("demo weights" in obj.name for obj in bpy.data.objects)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--reference", "gone.png", "--consent"], "There is no file gone.png"),
+        (["--reference", REFERENCE], "may be used"),
+        ([], "No reference picture"),
+        (["--reference", REFERENCE, "--consent", "--scene", "Nope"], "no scene “Nope”"),
+        (["--reference", REFERENCE, "--consent", "--frames", "abc"], "--frames abc is not understood"),
+        (["--reference", REFERENCE, "--consent", "--frames", "9-2"], "no frames to animate"),
+        (["--reference", REFERENCE, "--consent", "--size", "12"], "--size 12 is not understood"),
+        (["--reference", REFERENCE, "--consent", "--set", "colour=red"], "no setting “colour”"),
+        (["--reference", REFERENCE, "--consent", "--character", "Cube"], "no armature “Cube”"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(ready, tmp_path, capsys, words, message):
+    assert command_line.run(["animate", "--out", str(tmp_path / "out"), *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["labels", "colours", "iuv-bgr"])
+def test_part_maps_are_exported(ready, tmp_path, capsys, kind):
+    out = tmp_path / "maps"
+    words = ["export-maps", "--out", str(out), "--frames", "1-3", "--size", "64x64", "--kind", kind]
+    assert command_line.run(words) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["0001.png", "0002.png", "0003.png"]
+    assert "Part map 3 of 3" in capsys.readouterr().out
+
+
+def test_exporting_without_a_character_is_status_2(scene, preferences, tmp_path, capsys):
+    assert command_line.run(["export-maps", "--out", str(tmp_path / "maps")]) == 2
+    assert "no rigged character" in capsys.readouterr().err
+
+
+def test_words_that_are_no_command_are_status_2(addon, capsys):
+    assert command_line.run(["dance"]) == 2
+    assert command_line.run(["animate"]) == 2
+    assert command_line.run(["--help"]) == 0
+
+
+def test_a_failed_job_is_status_1(ready, server, tmp_path, capsys):
+    def fail(handler):
+        if handler.command == "PUT" and "/jobs/" in handler.path:
+            handler.problem(507, "disk-full", "It is full", "Make room.")
+            return True
+        return False
+
+    server.fault = fail
+    words = ["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out")]
+    assert command_line.run(words) == 1
+    assert "It is full. Make room." in capsys.readouterr().err

@@ -1,0 +1,248 @@
+"""From a click to a plane in the scene, against a scripted server."""
+
+import bpy
+import numpy as np
+import pytest
+
+from magicanimate_blender.animation import State
+from magicanimate_blender.raster.png import decode_labels
+from magicanimate_blender.results import uses_of
+from magicanimate_blender.scene.characters import find_characters
+from magicanimate_blender.scene.errors import SceneError
+from magicanimate_blender.scene.part_maps import part_maps
+from magicanimate_blender.ui import engine_settings, flow, handlers, messages, results_list, runtime
+from magicanimate_blender.ui.request import marked_frames
+
+
+def last(current):
+    return list(current.animations.poll())[-1][0]
+
+
+def test_animate_ends_with_a_plane_that_plays(stage, current, finish):
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    assert finish(animation).state is State.DONE
+    uses = uses_of(animation.id)
+    assert (uses.planes, uses.images) == (1, 1)
+    plane = next(obj for obj in bpy.data.objects if "demo weights" in obj.name)
+    node = next(n for n in plane.data.materials[0].node_tree.nodes if n.type == "TEX_IMAGE")
+    assert (node.image_user.frame_start, node.image_user.frame_duration) == (1, 4)
+
+
+def test_the_server_gets_exactly_the_scenes_part_maps(stage, current, server, finish):
+    stage.frame_set(3)
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    finish(animation)
+    sent = [server.blobs[digest] for digest in server.jobs[animation.id]["body"]["tracks"]["densepose"]]
+    assert stage.frame_current == 3
+    for (_, expected), png in zip(part_maps(stage, find_characters(stage), range(1, 5), 64, 64), sent, strict=True):
+        np.testing.assert_array_equal(decode_labels(png), expected)
+
+
+def test_settings_and_times_reach_the_server(stage, current, server, finish):
+    engine_settings.assign(stage, {"steps": 7, "seed": 42})
+    stage.render.fps, stage.magicanimate.frame_step = 30, 2
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    body = server.jobs[last(current).id]["body"]
+    assert (body["settings"]["steps"], body["settings"]["seed"], body["fps"]) == (7, 42, 15.0)
+    assert (len(body["tracks"]["densepose"]), body["consent"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("then", "use"), [("COMPOSITOR", "compositor_nodes"), ("STRIP", "strips"), ("IMAGE", "images"), ("NOTHING", None)]
+)
+def test_the_result_goes_where_the_panel_says(stage, current, finish, then, use):
+    stage.magicanimate.then = then
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    uses = uses_of(last(current).id)
+    assert uses.planes == 0
+    assert getattr(uses, use) == 1 if use else not uses
+
+
+def test_regenerating_renews_the_plane_in_place(stage, current, server, finish):
+    bpy.ops.magicanimate.animate()
+    first = last(current)
+    finish(first)
+    plane = next(obj for obj in bpy.data.objects if "demo weights" in obj.name)
+    place = plane.matrix_world.copy()
+    stage.objects["Sample Female"].pose.bones["left_shoulder"].rotation_quaternion = (1, 0, 0, 0)
+    stage.objects["Sample Female"].pose.bones["left_shoulder"].keyframe_insert("rotation_quaternion", frame=2)
+    flow.regenerate(current, stage, first.record)
+    second = last(current)
+    finish(second)
+    assert server.jobs[second.id]["body"]["base_job"] == first.id
+    assert not uses_of(first.id)
+    assert uses_of(second.id).planes == 1
+    assert plane.matrix_world == place
+
+
+def test_marked_frames_are_sent(stage, current, server, finish):
+    bpy.ops.magicanimate.animate()
+    first = last(current)
+    finish(first)
+    stage.magicanimate.redo, stage.magicanimate.keep = "2-3", "4"
+    bpy.ops.magicanimate.regenerate(job=first.id)
+    finish(last(current))
+    body = server.jobs[last(current).id]["body"]
+    assert (body["redo"], body["keep"]) == ([1, 2], [3])
+
+
+@pytest.mark.parametrize("text", ["x", "1-", "99"])
+def test_marks_that_are_no_frames_are_told(stage, current, text):
+    bpy.ops.magicanimate.animate()
+    with pytest.raises(SceneError):
+        marked_frames(text, last(current).spec)
+
+
+def test_variations_share_their_maps_and_one_is_promoted(stage, current, server, finish):
+    stage.magicanimate.variations = 3
+    bpy.ops.magicanimate.vary()
+    jobs = [animation for animation, _ in current.animations.poll()]
+    for animation in jobs:
+        finish(animation)
+    assert len({animation.spec.settings["seed"] for animation in jobs}) == 3
+    assert len({animation.record.maps for animation in jobs}) == 1
+    bpy.ops.magicanimate.promote(job=jobs[1].id)
+    finish(last(current))
+    assert last(current).spec.settings["seed"] == jobs[1].spec.settings["seed"]
+    assert last(current).spec.settings["steps"] > jobs[1].spec.settings["steps"]
+
+
+def test_a_preview_takes_the_neighbours_along(stage, current, server, finish):
+    stage.frame_set(20)
+    bpy.ops.magicanimate.preview_frame()
+    spec = last(current).spec
+    assert (spec.frame_start, spec.frames) == (12, 16)
+
+
+def test_cancel_then_try_again(stage, current, server, finish):
+    server.pace = 0.2
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    bpy.ops.magicanimate.cancel()
+    assert finish(animation).state is State.CANCELLED
+    server.pace = 0.002
+    bpy.ops.magicanimate.retry(job=animation.id)
+    assert finish(last(current)).state is State.DONE
+
+
+def test_a_pose_without_keys_outlives_the_drawing(stage, current, finish):
+    bone = stage.objects["Sample Female"].pose.bones["head"]
+    bone.rotation_quaternion = (0.9, 0.3, 0.3, 0.0)
+    before = bone.matrix_basis.copy()
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    assert bone.matrix_basis == before
+
+
+def test_a_deleted_character_ends_the_job_with_a_sentence(stage, current, finish):
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    bpy.data.objects.remove(stage.objects["Sample Female"])
+    assert finish(animation).state is State.CANCELLED
+    assert "Sample Female" in messages.current().text
+
+
+def test_a_renamed_scene_still_gets_its_result(stage, current, finish):
+    bpy.ops.magicanimate.animate()
+    stage.name = "Another name"
+    finish(last(current))
+    assert uses_of(last(current).id).planes == 1
+
+
+def test_undo_does_not_lose_the_job(stage, current, finish):
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    handlers.after_change(stage)
+    bpy.ops.ed.undo_push(message="after")
+    bpy.ops.ed.undo()
+    finish(animation)
+    assert animation.id in bpy.context.scene.magicanimate.jobs
+    assert uses_of(animation.id).planes == 1
+
+
+def test_two_jobs_wait_for_each_other(stage, current, finish):
+    bpy.ops.magicanimate.animate()
+    bpy.ops.magicanimate.animate()
+    for animation, _ in current.animations.poll():
+        assert finish(animation).state is State.DONE
+
+
+def test_another_file_lets_the_job_go_on_and_the_own_file_finds_it(stage, current, server, finish, tmp_path):
+    server.pace = 0.1
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    while animation.missing_maps():
+        runtime.runtime().drawings[0].work()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    finish(animation)
+    assert not uses_of(animation.id)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    results_list.sync(current, bpy.context.scene)
+    assert [row.name for row in bpy.context.window_manager.magicanimate_results] == [animation.id]
+    bpy.ops.magicanimate.use_result(kind="PLANE")
+    assert uses_of(animation.id).planes == 1
+
+
+def test_a_file_closed_while_drawing_cancels_the_job(stage, current, finish):
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    assert finish(animation).state is State.CANCELLED
+
+
+def test_used_results_lie_beside_a_saved_file(stage, current, finish, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    finish(animation)
+    image = next(image for image in bpy.data.images if "demo weights" in image.name)
+    assert image.filepath == f"//magicanimate/{animation.id}/frames/000001.png"
+
+
+def test_deleting_a_result_leaves_nothing(stage, current, finish, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    stage.magicanimate.cut_out = True
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    finish(animation)
+    bpy.ops.magicanimate.delete_result(job=animation.id)
+    assert not uses_of(animation.id)
+    assert not animation.folder.path.exists()
+    assert not (tmp_path / "magicanimate" / animation.id).exists()
+    assert not stage.magicanimate.jobs
+    assert [image.name for image in bpy.data.images if "demo weights" in image.name] == []
+
+
+def test_the_figure_is_cut_out_on_request(stage, current, finish):
+    stage.magicanimate.cut_out = True
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    assert sum(1 for image in bpy.data.images if "demo weights" in image.name) == 2
+
+
+@pytest.mark.parametrize("code", ["disk-full", "out-of-memory"])
+def test_a_failure_in_the_server_is_told_in_its_own_words(stage, current, server, finish, code):
+    def fail(handler):
+        if handler.command == "PUT" and "/jobs/" in handler.path:
+            handler.problem(507, code, "It is full", "Make room.")
+            return True
+        return False
+
+    server.fault = fail
+    bpy.ops.magicanimate.animate()
+    now = finish(last(current))
+    assert (now.state, now.message, now.fix, now.code) == (State.FAILED, "It is full", "Make room.", code)
+
+
+def test_a_wrong_token_is_told(stage, preferences, server, finish):
+    preferences.token = "wrong"
+    current = runtime.runtime()
+    bpy.ops.magicanimate.animate()
+    now = finish(last(current))
+    assert (now.state, now.code) == (State.FAILED, "unauthorized")

@@ -1,0 +1,77 @@
+"""Animate is disabled with one sentence and the button that mends it, until all is well."""
+
+import bpy
+import pytest
+
+from magicanimate_blender.ui import runtime, scene_facts
+from magicanimate_blender.ui.problems import first_problem
+
+
+def problem(scene):
+    scene_facts.forget_all()
+    return first_problem(runtime.runtime(), scene)
+
+
+def mend(found, **options):
+    kind, _, name = found.operator.partition(".")
+    getattr(getattr(bpy.ops, kind), name)(**found.options, **options)
+
+
+def test_each_button_takes_its_problem_away(scene, preferences):
+    said = []
+    picture = bpy.data.images.new("Person", 64, 64)
+    while (found := problem(scene)) is not None and "installed" not in found.sentence:
+        said.append(found.sentence)
+        if found.operator == "magicanimate.open_reference":
+            scene.magicanimate.reference = picture  # what the file browser would do
+        else:
+            mend(found)
+        assert len(said) < 10
+    assert [sentence.split(".")[0] for sentence in said] == [
+        "There is no rigged character in the scene",
+        "The scene has no camera",
+        "No reference picture is chosen",
+        "Please confirm your right to the picture",
+    ]
+
+
+def test_another_picture_needs_consent_again(stage, preferences):
+    stage.magicanimate.reference = bpy.data.images.new("Somebody else", 64, 64)
+    assert problem(stage).operator == "magicanimate.give_consent"
+
+
+def test_a_range_without_frames(stage, preferences):
+    stage.magicanimate.use_scene_range = False
+    stage.magicanimate.frame_start, stage.magicanimate.frame_end = 10, 5
+    mend(problem(stage))
+    assert "installed" in problem(stage).sentence
+
+
+def test_the_server_is_to_be_installed(stage, preferences):
+    found = problem(stage)
+    assert (found.operator, found.label) == ("magicanimate.install_server", "Install the Server")
+    assert not bpy.ops.magicanimate.animate.poll()
+
+
+def test_a_server_elsewhere_needs_an_address_and_online_access(stage, preferences):
+    preferences.server = "REMOTE"
+    assert problem(stage).sentence == "No address of a server is given."
+    preferences.url = "http://192.0.2.1:8790"
+    assert "not allowed to go online" in problem(stage).sentence or bpy.app.online_access
+
+
+def test_all_is_well(stage, current):
+    assert problem(stage) is None
+    assert bpy.ops.magicanimate.animate.poll()
+
+
+def test_half_a_rig_is_named(scene, preferences):
+    armature = bpy.data.objects.new("Door", bpy.data.armatures.new("Door"))
+    scene.collection.objects.link(armature)
+    assert "Door" in problem(scene).sentence
+
+
+@pytest.mark.parametrize("name", ["animate", "vary", "preview_frame"])
+def test_operators_say_why_they_are_disabled(scene, preferences, name):
+    with pytest.raises(RuntimeError, match="no rigged character"):
+        getattr(bpy.ops.magicanimate, name)()
