@@ -9,7 +9,10 @@ import argparse
 import os
 import platform
 import shutil
+import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from environments import (
@@ -24,8 +27,9 @@ from environments import (
     run,
 )
 
-# What the tests of the add-on alone are: all that can run without the server's packages.
+SERVER_TESTS = ("tests/inference_server", "tests/end_to_end")
 ADDON_TESTS = ("tests/magicanimate_blender", "tests/tools", "tests/test_walls.py")
+"""All that can run without the server's packages."""
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -38,34 +42,57 @@ def test(args: argparse.Namespace) -> int:
     if args.all_blenders:
         return test_all_blenders(args.pytest)
     environment = default_environment()
-    if environment == full_environment():
-        return pytest(environment, *args.pytest)
-    print(f"Python 3.11 is not here: only the add-on's tests run, on Python {environment.python_version}", flush=True)
-    return pytest(environment, *(args.pytest or ADDON_TESTS))
+    if args.pytest:
+        parts = {"chosen tests": pytest(environment, args.pytest)}
+    elif environment == full_environment():
+        parts = {"server": pytest(environment, SERVER_TESTS), "add-on": pytest(environment, ADDON_TESTS)}
+    else:
+        print(f"Python 3.11 is not here: only the add-on's tests, on Python {environment.python_version}", flush=True)
+        parts = {"add-on": pytest(environment, ADDON_TESTS)}
+    return 1 if any(side_by_side(parts).values()) else 0
 
 
 def test_all_blenders(arguments: list[str]) -> int:
     """The add-on's tests on every supported Blender whose Python is here; says which were left out."""
-    outcomes = {}
+    commands, outcomes = {}, {}
     for blender, (version, *_) in BLENDERS.items():
-        print(f"\nBlender {blender}", flush=True)
         try:
             find_python(version)
         except SetupError as problem:
             outcomes[blender] = f"not run: {problem}"
-            continue
-        failed = pytest(blender_environment(blender), *(arguments or ADDON_TESTS))
-        outcomes[blender] = "failed" if failed else "passed"
-    print("\n" + "\n".join(f"Blender {blender}: {outcome}" for blender, outcome in outcomes.items()), flush=True)
-    return 1 if "failed" in outcomes.values() or "passed" not in outcomes.values() else 0
+        else:
+            commands[blender] = pytest(blender_environment(blender), arguments or ADDON_TESTS)
+    for blender, status in side_by_side(commands).items():
+        outcomes[blender] = "failed" if status else "passed"
+    print("\n" + "\n".join(f"Blender {blender}: {outcomes[blender]}" for blender in BLENDERS), flush=True)
+    return 1 if "failed" in outcomes.values() or not commands else 0
 
 
-def pytest(environment: Environment, *arguments: str) -> int:
-    """Run pytest on every core, each process with one thread: more threads than cores only wait for each other."""
-    python = environment.ensure()
-    workers = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile", "--no-loadscope-reorder"]
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    return run([python, "-m", "pytest", *workers, *arguments], **threads)
+def pytest(environment: Environment, arguments: Sequence[str]) -> list[str]:
+    return [str(environment.ensure()), "-m", "pytest", *arguments]
+
+
+def side_by_side(commands: dict[str, list[str]]) -> dict[str, int]:
+    """Run named commands, as many at once as there are cores, one thread each: more would only wait for each other.
+
+    The first one's output comes as it goes, that of the others when they end. Returns the exit statuses. Plain
+    processes, because a Blender that crashes then takes nothing along but its own tests.
+    """
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+
+    def start(command: list[str], show: bool) -> subprocess.CompletedProcess[bytes]:
+        output = None if show else subprocess.PIPE
+        return subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output and subprocess.STDOUT)
+
+    statuses = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = {name: pool.submit(start, command, not at) for at, (name, command) in enumerate(commands.items())}
+        for name, run_of_it in running.items():
+            print(f"\n== {name}", flush=True)
+            done = run_of_it.result()
+            print((done.stdout or b"").decode("utf-8", "replace"), end="", flush=True)
+            statuses[name] = done.returncode
+    return statuses
 
 
 def default_environment() -> Environment:
@@ -81,7 +108,7 @@ def default_environment() -> Environment:
 def lint(args: argparse.Namespace) -> int:
     python = default_environment().ensure()
     checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
-    return max([run([python, "-m", *check]) for check in checks])
+    return 1 if any([run([python, "-m", *check]) for check in checks]) else 0
 
 
 def build(args: argparse.Namespace) -> int:
