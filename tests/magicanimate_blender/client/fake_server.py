@@ -33,7 +33,8 @@ def png(width: int = 2, height: int = 2, value: int = 0) -> bytes:
 
 
 class FakeServer:
-    """steps: denoising steps of a job; pace: seconds a step or a frame takes."""
+    """steps: denoising steps of a job; pace: seconds a step or a frame takes. Jobs stop before a step or frame while
+    `gate` is cleared."""
 
     def __init__(self, *, steps: int = 2, pace: float = 0.002, version: str = "0.1.0") -> None:
         self.steps, self.pace, self.version = steps, pace, version
@@ -44,6 +45,8 @@ class FakeServer:
         self.fault: Fault = lambda handler: False
         self.requests: list[str] = []
         self.changed = threading.Condition()
+        self.gate = threading.Event()
+        self.gate.set()
         self.up = False
         self._sockets: set[socket.socket] = set()
         self.start()
@@ -93,12 +96,17 @@ class FakeServer:
             else:
                 self._run_job(job, lambda: self.up and self.http is http)
 
+    def _may_go_on(self, job: dict[str, Any], alive: Callable[[], bool]) -> bool:
+        time.sleep(self.pace)
+        while not self.gate.wait(0.01) and alive() and job["state"] == "running":
+            pass
+        return alive() and job["state"] == "running"
+
     def _run_job(self, job: dict[str, Any], alive: Callable[[], bool]) -> None:
         frames = job["progress"]["frames"]
         self.update(job, state="running", started_at=time.time(), progress={"stage": "denoising"})
         for step in range(1, self.steps + 1):
-            time.sleep(self.pace)
-            if not alive() or job["state"] != "running":
+            if not self._may_go_on(job, alive):
                 return
             self.update(job, progress={"step": step, "fraction": step / (self.steps + 1), "eta_s": 1.0})
         if job["body"].get("base_job") is not None:  # frames of the base are there at once, and replaced later
@@ -106,8 +114,7 @@ class FakeServer:
                 self.frames[job["id"]][frame] = png(value=200)
                 self.emit(job["id"], "frame", {"id": job["id"], "frame": frame})
         for frame in range(frames):
-            time.sleep(self.pace)
-            if not alive() or job["state"] != "running":
+            if not self._may_go_on(job, alive):
                 return
             self.frames[job["id"]][frame] = png(value=frame)
             self.update(job, progress={"stage": "decoding", "frames_done": frame + 1})

@@ -95,10 +95,8 @@ def test_a_missing_package_ends_with_advice_and_goes_on_later(copy, wait_for_ins
     while "Installing" not in task.poll().title:
         assert not task.poll().ended
         time.sleep(0.002)
-    begin = time.monotonic()
     task.cancel()
     wait_for_install(task)
-    assert time.monotonic() - begin < 5
     assert task.poll().code == "cancelled"
     assert copy.state().kind is InstallKind.INCOMPLETE
 
