@@ -15,10 +15,12 @@ router = APIRouter(prefix="/v1/blobs")
 Digest = Annotated[str, InPath(pattern="^[0-9a-f]{64}$", description="SHA-256 of the content, in lower-case hex")]
 
 
-@router.head("/{sha256}")
+@router.head("/{sha256}", response_class=Response, responses={200: {"description": "It is there"}})
 async def has_blob(sha256: Digest, context: InContext) -> Response:
     """200 if it is there; it is then kept for a day, for a job to name it."""
-    return Response(status_code=200 if context.service.blobs.touch(sha256) else 404)
+    if not context.service.blobs.touch(sha256):
+        raise UserError("There is no such input", fix="Upload it with PUT.", code="no-such-blob")
+    return Response(status_code=200)
 
 
 @router.put(
