@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import av
 import bpy
 import numpy as np
 import pytest
@@ -99,6 +98,8 @@ def test_videos_keep_every_label(scene, walking, drawn, tmp_path, suffix):
     export_video(files, path, 29.97, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert len(bpy.data.scenes) == 1
+    assert path.stat().st_size > 1000
+    av = pytest.importorskip("av", reason="PyAV reads the video back; not in every Blender's environment")
     with av.open(str(path)) as video:
         assert float(video.streams.video[0].average_rate) == pytest.approx(29.97, abs=0.01)
         pictures = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]

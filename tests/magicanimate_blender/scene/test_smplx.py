@@ -17,9 +17,6 @@ from magicanimate_blender.scene.skeleton import SMPLX_JOINTS, SMPLX_PARENTS
 from magicanimate_blender.scene.smplx_model import import_smplx_model, set_smplx_shape
 from magicanimate_blender.scene.smplx_motion import import_smplx_motion, read_smplx_motion, resample
 
-smplx = pytest.importorskip("smplx")
-torch = pytest.importorskip("torch")
-
 BETAS, EXPRESSIONS = 4, 3  # taken of the file's ten and ten: enough to tell them apart, quick to import
 
 
@@ -89,6 +86,7 @@ def arms_raised(vertices, joints, weights):
 
 def reference(model_file: Path, poses: np.ndarray, translation: np.ndarray, betas, expression) -> np.ndarray:
     """(N, V, 3) by the smplx package, in its own axes. poses (N, 165)."""
+    smplx, torch = pytest.importorskip("smplx"), pytest.importorskip("torch")
     count = len(poses)
     model = smplx.SMPLX(
         str(model_file), num_betas=10, num_expression_coeffs=10, use_pca=False, flat_hand_mean=True,
