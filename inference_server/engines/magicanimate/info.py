@@ -19,7 +19,12 @@ class MagicAnimateSettings(EngineSettings):
     )
     seed: int = Field(1, ge=0, le=2**63 - 1, title="Seed", description="Same seed, same starting noise")
     redo_seed: int | None = Field(
-        None, ge=0, le=2**63 - 1, title="Seed of redone frames", description="Other noise for frames computed again"
+        None,
+        ge=0,
+        le=2**63 - 1,
+        title="Seed of redone frames",
+        description="Other noise for frames computed again",
+        json_schema_extra={"redo_only": True},
     )
     solver: Literal["ddim", "dpmpp_2m", "unipc"] = Field(
         "ddim", title="Solver", description="ddim as published; dpmpp_2m and unipc need fewer steps"
