@@ -1,6 +1,6 @@
 """The server on this computer: installed in an environment of its own, started, watched, stopped. Never imports bpy.
 
-installation = Installation(folder, wheel=path_of_the_wheel, version="0.1.0")
+installation = Installation(folder, path_of_the_wheel)   # or python=..., an environment of the user's own
 installation.state()                    # InstallState: kind, version, sentence; reads a file, quick
 task = installation.install(pythons=[sys.executable])   # or with the same call: upgrade, repair, go on
 task.poll()                             # InstallProgress; task.lines is a queue of log lines; task.cancel()
