@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -308,8 +308,12 @@ class MagicAnimatePipeline:
 
 
 def compile_regions(*networks: nn.Module) -> None:
-    """Compile the repeated layers of networks, each kind once, rather than whole networks, which takes minutes."""
-    kinds = (ResnetBlock2D, BasicTransformerBlock, TemporalTransformer)
+    """Compile the layers that repeat, once per kind and shape, rather than whole networks, which takes minutes.
+
+    Transformer blocks stay as they are: their attention looks up references by name, which would compile each anew.
+    """
+    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)  # shapes of one kind
+    kinds = (ResnetBlock2D, FeedForward, TemporalTransformer)
     for network in networks:
         for module in network.modules():
             if isinstance(module, kinds):

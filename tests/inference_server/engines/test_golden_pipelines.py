@@ -194,3 +194,19 @@ def test_inputs_that_do_not_fit(pipeline, picture, maps, options, says):
 def test_a_size_that_is_no_multiple_of_eight(pipeline):
     with pytest.raises(UserError, match="multiples of 8"):
         pipeline(np.zeros((60, 64, 3), np.uint8), labels(2, 60, 64))
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("fp16", 0.02), ("bf16", 0.15)])
+def test_half_precision_runs_on_the_cpu_too(golden_weights, pipeline, picture, dtype, limit):
+    exact = pipeline(picture, labels(18), steps=2, output="latents")
+    half = MagicAnimatePipeline.from_folder(golden_weights, device="cpu", dtype=dtype)
+    rough = half(picture, labels(18), steps=2, output="latents")
+    error = (rough - exact).abs().mean() / exact.std()
+    assert 0 < error < limit
+
+
+@pytest.mark.slow
+def test_compiled_layers_compute_the_same(golden_weights, pipeline, picture):
+    exact = pipeline(picture, labels(2), steps=1, output="latents")
+    compiled = MagicAnimatePipeline.from_folder(golden_weights, device="cpu", compiled=True)
+    assert (compiled(picture, labels(2), steps=1, output="latents") - exact).abs().max() < LIMIT
