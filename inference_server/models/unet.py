@@ -46,14 +46,8 @@ class ClipGroupNorm(nn.GroupNorm):
         frames = self.context.frames
         if frames == 1:
             return super().forward(x)
-        grouped = x.unflatten(0, (-1, frames)).unflatten(2, (self.num_groups, -1))  # clips, frames, groups, c, h, w
-        variance, mean = torch.var_mean(grouped.float(), dim=(1, 3, 4, 5), correction=0)  # clips, groups
-        inverse = torch.rsqrt(variance + self.eps)
-        per_group = self.num_channels // self.num_groups
-        scale = inverse.repeat_interleave(per_group, dim=1) * self.weight
-        shift = self.bias - mean.repeat_interleave(per_group, dim=1) * scale
-        scale, shift = (v.to(x.dtype).repeat_interleave(frames, dim=0)[:, :, None, None] for v in (scale, shift))
-        return torch.addcmul(shift, x, scale)
+        video = x.unflatten(0, (-1, frames)).transpose(1, 2)  # clips, channels, frames, h, w
+        return super().forward(video.flatten(2)).view(video.shape).transpose(1, 2).flatten(0, 1)
 
 
 def install_processors(network: nn.Module, context: CallContext) -> None:
