@@ -93,7 +93,7 @@ def check_device(describe: Callable[[], dict[str, Any]], driver: Callable[[], st
             "problem",
             "device",
             f"an NVIDIA GPU is there (driver {installed}), but PyTorch {torch} does not use it",
-            "Install PyTorch's CUDA build, see https://pytorch.org/get-started/locally; if it is one, update the driver.",
+            "Install PyTorch's CUDA build (https://pytorch.org/get-started/locally), or update the driver.",
         )
         return
     if kind == "cpu":

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from inference_server.errors import UserError
 from inference_server.media.images import open_picture, read_image
 from inference_server.media.limits import DEFAULT_LIMITS, Limits
-from inference_server.media.video import is_picture_folder, list_pictures, read_frames
 
 LABELS = 25
 # matplotlib/OpenCV viridis at level floor(label * 255 / 24): how DensePose part maps are drawn for MagicAnimate.
@@ -56,6 +55,9 @@ def read_labels(source: Path | bytes, *, name: str = "", max_pixels: int = DEFAU
 
 def read_label_clip(source: Path, *, limits: Limits = DEFAULT_LIMITS) -> LabelClip:
     """Read part maps from a folder of pictures or a video. Raises as `read_labels` and `read_frames` do."""
+    # The serving process checks single maps and never reads a video: it is spared PyAV's memory and start time.
+    from inference_server.media.video import is_picture_folder, list_pictures, read_frames
+
     if is_picture_folder(source):
         maps = [read_labels(path, max_pixels=limits.pixels) for path in list_pictures(source, limits=limits)]
         check_same_size(maps, source.name)
