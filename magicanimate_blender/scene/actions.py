@@ -34,10 +34,12 @@ def add_curves(
     path: the property from the object; frames (N,); values (N, K) for its K components. Keys are linear in between.
     """
     for index, column in enumerate(values.T):
-        if hasattr(action, "fcurve_ensure_for_datablock"):  # 4.4 and later; makes the object's slot too
-            curve = action.fcurve_ensure_for_datablock(obj, path, index=index, group_name=group)
-        else:
+        if not hasattr(action, "fcurve_ensure_for_datablock"):  # until 4.3
             curve = action.fcurves.new(path, index=index, action_group=group)
+        elif hasattr(action, "fcurves"):  # 4.4 and 4.5: makes the object's slot too, but knows no groups
+            curve = action.fcurve_ensure_for_datablock(obj, path, index=index)
+        else:
+            curve = action.fcurve_ensure_for_datablock(obj, path, index=index, group_name=group)
         curve.keyframe_points.add(len(frames))
         points = np.stack([frames, column], 1).astype(np.float32)
         curve.keyframe_points.foreach_set("co", points.ravel())
