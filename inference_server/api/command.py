@@ -143,6 +143,7 @@ async def _serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=CLOSE_WAIT,
         timeout_keep_alive=60,
         ws="none",

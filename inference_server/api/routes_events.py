@@ -54,7 +54,7 @@ async def _events(context: Context, job: UUID | None, last: int) -> AsyncIterato
             events = log.since(last, job)
             if events is None:
                 last = log.last
-                for text in await run_in_threadpool(_snapshot, context, job, last):
+                async for text in _snapshot(context, job, last):
                     yield text
                 continue
             for event in events:
@@ -66,22 +66,23 @@ async def _events(context: Context, job: UUID | None, last: int) -> AsyncIterato
                 yield b": heartbeat\n\n"
 
 
-def _snapshot(context: Context, job: UUID | None, number: int) -> list[bytes]:
-    """Everything as it is now: each job, and the frames that running jobs have ready."""
+async def _snapshot(context: Context, job: UUID | None, number: int) -> AsyncIterator[bytes]:
+    """Everything as it is now, oldest first, one job in memory at a time."""
+    jobs = [job] if job is not None else reversed(await run_in_threadpool(context.service.store.newest_ids))
+    for name in jobs:
+        yield await run_in_threadpool(_state, context, name, number, frames=job is not None)
+
+
+def _state(context: Context, job: UUID, number: int, *, frames: bool) -> bytes:
+    """A job, and the frames that it has ready if it is running or if `frames`."""
     service = context.service
-    if job is not None:
-        try:
-            records = [service.record(job)]
-        except UserError:
-            return [_event(number, "removed", _removed(job))]
-    else:
-        records = list(reversed(service.store.newest(10_000)))
-    texts = []
-    for record in records:
-        texts.append(_event(number, "job", service.view(record).model_dump_json()))
-        if record.state == "running" or job is not None:
-            texts += [_event(number, "frame", _frame(record.id, n)) for n in service.ready_frames(record)]
-    return texts
+    try:
+        record = service.record(job)
+    except UserError:
+        return _event(number, "removed", _removed(job))
+    ready = service.ready_frames(record) if frames or record.state == "running" else []
+    texts = [_event(number, "job", service.view(record).model_dump_json())]
+    return b"".join(texts + [_event(number, "frame", _frame(job, n)) for n in ready])
 
 
 def _format(context: Context, event: Event) -> bytes:

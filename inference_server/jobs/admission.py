@@ -113,7 +113,7 @@ def _check_pictures(body: JobBody, weights: WeightSet, blobs: Blobs, store: Stor
             fix="Split the frame range into several jobs, or make the picture smaller.",
             code="too-many-frames",
         )
-    known = store.checked_maps()
+    known = store.checked_maps(set().union(*body.tracks.values()))
     fresh: dict[str, tuple[int, int]] = {}
     try:
         for name, hashes in body.tracks.items():

@@ -1,5 +1,6 @@
 """One job in the worker: inputs -> engine -> frames, video, recipe, credentials."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -200,7 +201,8 @@ class JobRun:
 
     def _save_preview(self, image: NDArray[np.uint8]) -> None:
         self._preview_at = time.monotonic()
-        write_bytes(self.folder.job(self.job) / "preview.png", self._credentials.sign_png(png_bytes(image)))
+        with contextlib.suppress(PermissionError):  # Windows: somebody is reading the last one
+            write_bytes(self.folder.job(self.job) / "preview.png", self._credentials.sign_png(png_bytes(image)))
 
     def _labels(self, digest: str) -> NDArray[np.uint8]:
         return read_labels(self.blobs.read(digest), name="A part map", max_pixels=self.limits.pixels)

@@ -165,11 +165,16 @@ class Scheduler:
     def _begin(self, record: Record) -> None:
         try:
             command = self._command(record)
+            if self._worker is None:
+                self._worker = self._start_worker()
         except UserError as error:
             self.service.fail(record.id, error.message, error.fix, error.code)
             return
-        if self._worker is None:
-            self._worker = self._start_worker()
+        except Exception as error:  # a job must not stay "running" with nobody at work on it
+            log.exception("job %s could not be given to a worker", record.id)
+            detail = f"The computing process could not be started: {error}"
+            self.service.fail(record.id, detail, WORKER_DIED_FIX, "worker-died")
+            return
         self._current = Current(self.service.record(record.id), time.monotonic())
         log.info("job %s goes to worker %s", record.id, self._worker.pid)
         self._worker.send(command)

@@ -107,6 +107,11 @@ class Store:
     def newest(self, limit: int) -> list[Record]:
         return self._select("ORDER BY number DESC LIMIT ?", (limit,))
 
+    def newest_ids(self) -> list[UUID]:
+        with self._lock:
+            rows = self._connection.execute("SELECT id FROM jobs ORDER BY number DESC").fetchall()
+        return [UUID(row[0]) for row in rows]
+
     def in_state(self, *states: State) -> list[Record]:
         """In queue order."""
         marks = ",".join("?" * len(states))
@@ -180,10 +185,12 @@ class Store:
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
-    def checked_maps(self) -> dict[str, tuple[int, int]]:
-        """Part maps that were decoded and found good: hash -> width, height."""
+    def checked_maps(self, digests: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Those of the part maps that were decoded and found good before: hash -> width, height."""
+        query = "SELECT * FROM checked_maps WHERE sha256 IN (SELECT value FROM json_each(?))"
         with self._lock:
-            return {row[0]: (row[1], row[2]) for row in self._connection.execute("SELECT * FROM checked_maps")}
+            rows = self._connection.execute(query, (json.dumps(list(digests)),)).fetchall()
+        return {row["sha256"]: (row["width"], row["height"]) for row in rows}
 
     def add_checked_maps(self, maps: dict[str, tuple[int, int]]) -> None:
         with self._transaction() as db:

@@ -5,10 +5,12 @@ import json
 import socket
 import uuid
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from inference_server.api import routes_events
 from inference_server.jobs.events import EPOCH, MAX_FRAME_EVENTS, EventLog
 
 
@@ -134,6 +136,19 @@ def test_a_client_that_vanishes_mid_stream_or_mid_upload_harms_nobody(server):
     assert server.http.head(f"/v1/blobs/{digest}").status_code == 404
     assert list((server.data / "incoming").iterdir()) == []
     assert "Traceback" not in (server.data / "console.log").read_text()
+
+
+def test_silence_is_filled_with_heartbeats(monkeypatch):
+    service = SimpleNamespace(events=EventLog(run=1), store=SimpleNamespace(newest_ids=list))
+    monkeypatch.setattr(routes_events, "HEARTBEAT", 0.01)
+
+    async def first_lines() -> list[bytes]:
+        lines = routes_events._events(SimpleNamespace(service=service), None, EPOCH)
+        found = [await anext(lines) for _ in range(3)]
+        service.events.close()
+        return found + [line async for line in lines]
+
+    assert asyncio.run(first_lines()) == [b": connected\n\n", b": heartbeat\n\n", b": heartbeat\n\n"]
 
 
 # the log itself
