@@ -108,7 +108,8 @@ def default_environment() -> Environment:
 def lint(args: argparse.Namespace) -> int:
     python = default_environment().ensure()
     checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
-    return 1 if any([run([python, "-m", *check]) for check in checks]) else 0
+    statuses = [run([python, "-m", *check]) for check in checks]
+    return 1 if any(statuses) else 0
 
 
 def build(args: argparse.Namespace) -> int:
