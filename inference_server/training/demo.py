@@ -19,9 +19,12 @@ from inference_server.training.preview import contact_sheet, plot_losses, previe
 from inference_server.training.stage import Stage
 
 Say = Callable[[str], None]
+Shapes = tuple[tuple[int, int], ...]
+"""(clips, frames per clip) of a batch, drawn for each."""
 
-IMAGE_RATE, MOTION_RATE = 1.5e-3, 1e-3
-REST_SHARE = 0.5  # of the motion stage's rate, for everything but the motion modules
+IMAGE_RATE, MOTION_RATE = 1.5e-3, 1.5e-3
+IMAGE_READING, MOTION_READING = 0.1, 0.03  # weights of the reading loss; it has done its work by the motion stage
+REST_SHARE = 0.6  # of the motion stage's rate, for everything but the motion modules
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,8 @@ class Recipe:
     motion: Budget
     size: int = 128
     motions: int = 1000  # in the pool, each in LOOKS_PER_MOTION sets of clothes
-    clips_per_step: int = 4
-    frames_per_clip: int = 2  # in the image stage, unrelated to each other but for their reference
-    motion_clips_per_step: int = 1
-    motion_lengths: tuple[int, int] = (8, 16)  # frames; norms and attention must not come to rely on one length
+    image_shapes: Shapes = ((4, 2),)  # unrelated frames but for their reference
+    motion_shapes: Shapes = ((4, 4), (2, 8), (1, 16))  # norms and attention must not come to rely on one length
     device: str = "cpu"
     precision: torch.dtype = torch.float32
     report_every: int = 500
@@ -60,7 +61,8 @@ def recipe_for(device: torch.device, *, minutes: float | None, steps: int | None
     ]
     recipe = Recipe(*budgets, device=str(device))
     if device.type == "cuda":
-        recipe = replace(recipe, clips_per_step=64, motion_clips_per_step=16, precision=torch.bfloat16, motions=4000)
+        shapes = {"image_shapes": ((64, 2),), "motion_shapes": ((64, 4), (32, 8), (16, 16))}
+        recipe = replace(recipe, **shapes, precision=torch.bfloat16, motions=4000)
     return replace(recipe, motions=min(recipe.motions, max(2, steps))) if steps else recipe
 
 
@@ -130,12 +132,11 @@ class DemoTraining:
                 lambda start: denoiser_stage.batches(
                     self.pool,
                     start,
-                    clips=recipe.clips_per_step,
-                    lengths=(recipe.frames_per_clip,) * 2,
+                    shapes=recipe.image_shapes,
                     consecutive=False,
                     stream=21,
                 ),
-                DenoiserLoss(denoiser, vae, recipe.precision, coupled=False),
+                DenoiserLoss(denoiser, vae, recipe.precision, coupled=False, reading_weight=IMAGE_READING),
                 every=recipe.report_every,
                 report=lambda s: self._report_denoiser(s, vae, motion=False),
             )
@@ -155,7 +156,7 @@ class DemoTraining:
             self.folder,
             denoiser,
             recipe.motion,
-            learning_rate=lambda p, step: MOTION_RATE * cosine_after(0.3, p, step, warm_up=60),
+            learning_rate=lambda p, step: MOTION_RATE * cosine_after(0.4, p, step, warm_up=40),
             groups=groups,
         )
         stage.resume()
@@ -164,12 +165,11 @@ class DemoTraining:
                 lambda start: denoiser_stage.batches(
                     self.pool,
                     start,
-                    clips=recipe.motion_clips_per_step,
-                    lengths=recipe.motion_lengths,
+                    shapes=recipe.motion_shapes,
                     consecutive=True,
                     stream=31,
                 ),
-                DenoiserLoss(denoiser, vae, recipe.precision, coupled=True),
+                DenoiserLoss(denoiser, vae, recipe.precision, coupled=True, reading_weight=MOTION_READING),
                 every=recipe.report_every,
                 report=lambda s: self._report_denoiser(s, vae, motion=True),
             )

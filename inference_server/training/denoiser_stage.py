@@ -1,7 +1,7 @@
 """Second and third stage: the denoiser, first on pairs of single pictures, then on clips with motion modules."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inference_server.media.labels import PALETTE
 from inference_server.training.characters import Clip
-from inference_server.training.diffusion import scheduler, stratified_timesteps, timestep_weight
+from inference_server.training.diffusion import add_noise, scheduler, stratified_timesteps, timestep_weight
 from inference_server.training.networks import Denoiser
 from inference_server.training.reading import reading_loss, recorded_queries
 from inference_server.training.vae_stage import permute_colours, to_tensor
@@ -20,7 +20,6 @@ from inference_server.training.vae_stage import permute_colours, to_tensor
 DROPPED_REFERENCES = 0.13  # share of clips that learn to do without, for classifier-free guidance
 FRONT_REFERENCES = 0.5  # share of references that are front views; the others are any frame of the clip
 PERSON_WEIGHT = 2.0  # of a latent cell full of person, against one of wall
-READING_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,21 @@ def batches(
     pool: Clips,
     start: int,
     *,
-    clips: int,
-    lengths: tuple[int, int],
+    shapes: Sequence[tuple[int, int]],
     consecutive: bool,
     stream: int,
     new_colours: bool = True,
 ) -> Iterator[DenoiserBatch]:
     """Endless batches; number n is the same in every run.
 
-    lengths: least and most frames per clip, one draw for all clips of a batch; consecutive ones or any.
+    shapes: (clips, frames per clip) to draw from; frames are consecutive or any, and fewer if a clip is shorter.
     new_colours: exchange the colour channels of each clip at random.
     """
     for number in itertools.count(start):
         rng = np.random.default_rng([stream, number])
+        clips, wanted = shapes[int(rng.integers(len(shapes)))]
         chosen = [pool[int(rng.integers(len(pool)))] for _ in range(clips)]
-        length = min(int(rng.integers(lengths[0], lengths[1] + 1)), *(len(clip.frames) for clip in chosen))
+        length = min(wanted, *(len(clip.frames) for clip in chosen))
         rows = []
         for clip in chosen:
             total = len(clip.frames)
@@ -96,12 +95,15 @@ def hints_of(parts: Tensor) -> Tensor:
 class DenoiserLoss:
     """Noise prediction error in the latents of a frozen autoencoder, and where the reference is read."""
 
-    def __init__(self, denoiser: Denoiser, vae: AutoencoderKL, precision: torch.dtype, *, coupled: bool) -> None:
+    def __init__(
+        self, denoiser: Denoiser, vae: AutoencoderKL, precision: torch.dtype, *, coupled: bool, reading_weight: float
+    ) -> None:
         """`coupled`: see Denoiser.forward; off for the image stage, on for the motion stage."""
         self.denoiser = denoiser
         self.vae = vae
         self.precision = precision
         self.coupled = coupled
+        self.reading_weight = reading_weight
         self.device = next(denoiser.parameters()).device
         self.alphas_cumprod = scheduler().alphas_cumprod.to(self.device)
 
@@ -118,13 +120,13 @@ class DenoiserLoss:
             latents = self.encode(batch.pictures.flatten(0, 1))
             references = self.encode(batch.references[batch.dropped :]) if batch.dropped < clips else latents[:0]
             noise = torch.randn(latents.shape, generator=generator).to(self.device)
-            alpha = self.alphas_cumprod[timesteps].repeat_interleave(frames)[:, None, None, None]
-            noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+            per_row = timesteps.repeat_interleave(frames)
+            noisy, target = add_noise(latents, noise, self.alphas_cumprod[per_row], per_row)
             with recorded_queries(self.denoiser.unet) as queries:
                 predicted, bank = self.denoiser(
                     noisy, timesteps, hints_of(parts.flatten(0, 1)), references, frames=frames, coupled=self.coupled
                 )
-            error = (predicted.float() - noise).square().mean(1)  # clips * frames, h, w
+            error = (predicted.float() - target).square().mean(1)  # clips * frames, h, w
             terms = {"noise": error.mean()}
             total = (self.cell_weight(parts, error) * error).mean((1, 2)).unflatten(0, (clips, frames)).mean(1)
             terms["loss"] = (timestep_weight(self.alphas_cumprod, timesteps) * total).mean()
@@ -132,7 +134,7 @@ class DenoiserLoss:
                 terms["reading"] = reading_loss(
                     self.denoiser.unet, queries, bank, parts[batch.dropped :], reference_parts
                 )
-                terms["loss"] = terms["loss"] + READING_WEIGHT * terms["reading"]
+                terms["loss"] = terms["loss"] + self.reading_weight * terms["reading"]
         return terms
 
     def cell_weight(self, parts: Tensor, like: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 TRAIN_STEPS = 1000
-MAX_WEIGHT = 3.0
+MAX_WEIGHT = 8.0
+FROM_NOISE = 950  # timesteps from here on are trained from pure noise
 
 
 def scheduler() -> DDIMScheduler:
@@ -27,9 +28,23 @@ def stratified_timesteps(count: int, generator: torch.Generator) -> Tensor:
 
 
 def timestep_weight(alphas_cumprod: Tensor, timesteps: Tensor) -> Tensor:
-    """min(3, SNR^-1/2): noise is hard to tell and matters for the picture where the signal is weak.
+    """min(MAX_WEIGHT, SNR^-1/2): small errors of the noise are large ones of the picture where the signal is weak.
 
     Between epsilon prediction (1) and prediction of the clean picture (SNR^-1); see Hang et al. 2023, Min-SNR.
     """
     alpha = alphas_cumprod[timesteps]
     return ((1 - alpha) / alpha).sqrt().clamp(max=MAX_WEIGHT)
+
+
+def add_noise(latents: Tensor, noise: Tensor, alpha: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """Noisy latents and the noise to predict, each (rows, C, h, w); alpha and timesteps (rows,).
+
+    Sampling starts in pure noise, but the schedule's last steps still let some of the picture through, its mean colours
+    above all, and a network that relies on them paints walls in the colours of the noise. So from timestep FROM_NOISE on
+    the input is pure noise, and the target what leads from it to the picture. (Lin et al. 2024, "Common Diffusion Noise
+    Schedules and Sample Steps are Flawed", mend the same by another schedule, which would not be the published one.)
+    """
+    signal, sigma = (v.sqrt()[:, None, None, None] for v in (alpha, 1 - alpha))
+    pure = (timesteps >= FROM_NOISE)[:, None, None, None]
+    noisy = torch.where(pure, noise, signal * latents + sigma * noise)
+    return noisy, (noisy - signal * latents) / sigma

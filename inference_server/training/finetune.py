@@ -28,6 +28,7 @@ from inference_server.training.stage import Stage
 STEPS = 2000
 REPORT_EVERY = 200
 CLIPS_SHOWN = 3
+READING_WEIGHT = 0.03
 
 
 class OwnClips:
@@ -101,13 +102,12 @@ class Finetuning:
             partial(
                 denoiser_stage.batches,
                 self.clips,
-                clips=1,
-                lengths=(frames, frames),
+                shapes=((1, frames),),
                 consecutive=True,
                 stream=41,
                 new_colours=False,
             ),
-            DenoiserLoss(self.denoiser, self.vae, precision, coupled=True),
+            DenoiserLoss(self.denoiser, self.vae, precision, coupled=True, reading_weight=READING_WEIGHT),
             every=REPORT_EVERY,
             report=self._report,
         )

@@ -13,7 +13,7 @@ from inference_server.media.labels import PALETTE
 from inference_server.training.characters import TRAINING_STREAM, Clip, make_clips
 
 FIRST_PREVIEW_CLIP = 1_000_000  # clips of the training stream that no pool reaches: neither trained on nor held out
-CHARACTERS, CHARACTERS_IN_MOTION, FRAMES_SHOWN, STEPS, GUIDANCE = 5, 2, 2, 10, 4.0
+CHARACTERS, CHARACTERS_IN_MOTION, FRAMES_SHOWN, STEPS, GUIDANCE = 5, 2, 2, 10, 2.5
 
 
 def preview_clips(size: int, count: int = CHARACTERS) -> list[Clip]:

@@ -41,7 +41,7 @@ def train(folder, pool, *, kill_at=None):
         "motion", folder, denoiser, Budget(3), learning_rate=lambda p, s: 1e-3 * cosine_after(0.5, p, s, warm_up=2)
     )
     stage.resume()
-    loss = DenoiserLoss(denoiser, vae, torch.float32, coupled=True)
+    loss = DenoiserLoss(denoiser, vae, torch.float32, coupled=True, reading_weight=0.1)
 
     def interrupted(batch):
         if stage.step == kill_at:
@@ -49,7 +49,7 @@ def train(folder, pool, *, kill_at=None):
         return loss(batch)
 
     def batches(start):
-        return denoiser_stage.batches(pool, start, clips=1, lengths=(1, 1), consecutive=True, stream=1)
+        return denoiser_stage.batches(pool, start, shapes=((1, 1),), consecutive=True, stream=1)
 
     stage.train(batches, interrupted, every=1, report=lambda _stage: None)
     return stage

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from inference_server.training.characters import HELD_OUT_STREAM, make_clips
-from inference_server.training.diffusion import scheduler, stratified_timesteps, timestep_weight
+from inference_server.training.diffusion import (
+    FROM_NOISE,
+    MAX_WEIGHT,
+    add_noise,
+    scheduler,
+    stratified_timesteps,
+    timestep_weight,
+)
 from inference_server.training.networks import Denoiser, remove_motion
 from inference_server.training.vae_stage import new_autoencoder, permute_colours, to_tensor
 
@@ -46,7 +53,19 @@ def test_weights_follow_the_noise():
     alphas = scheduler().alphas_cumprod
     weights = timestep_weight(alphas, torch.tensor([1, 250, 500, 960]))
     assert torch.all(weights.diff() > 0)
-    assert weights[-1] == 3.0
+    assert weights[-1] == MAX_WEIGHT
+
+
+def test_the_target_leads_from_the_input_to_the_picture():
+    alphas = scheduler().alphas_cumprod
+    timesteps = torch.tensor([0, 500, FROM_NOISE - 1, FROM_NOISE, 999])
+    alpha = alphas[timesteps]
+    latents, noise = torch.randn(2, 5, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    noisy, target = add_noise(latents, noise, alpha, timesteps)
+    signal, sigma = (v.sqrt()[:, None, None, None] for v in (alpha, 1 - alpha))
+    torch.testing.assert_close((noisy - sigma * target) / signal, latents, atol=2e-3, rtol=0)
+    torch.testing.assert_close(target[:3], noise[:3], atol=1e-3, rtol=0)
+    assert torch.equal(noisy[3:], noise[3:])
 
 
 def test_timesteps_cover_the_schedule_evenly():
