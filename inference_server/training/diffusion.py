@@ -40,7 +40,7 @@ def add_noise(latents: Tensor, noise: Tensor, alpha: Tensor, timesteps: Tensor) 
     """Noisy latents and the noise to predict, each (rows, C, h, w); alpha and timesteps (rows,).
 
     Sampling starts in pure noise, but the schedule's last steps still let some of the picture through, its mean colours
-    above all, and a network that relies on them paints walls in the colours of the noise. So from timestep FROM_NOISE on
+    above all, and a network that relies on them paints walls in the noise's colours. So from timestep FROM_NOISE on
     the input is pure noise, and the target what leads from it to the picture. (Lin et al. 2024, "Common Diffusion Noise
     Schedules and Sample Steps are Flawed", mend the same by another schedule, which would not be the published one.)
     """
