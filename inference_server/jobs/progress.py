@@ -19,8 +19,9 @@ SHARES: dict[str, tuple[float, float]] = {
 class Meter:
     """Turns what a worker reports into JobProgress. Times are monotonic seconds."""
 
-    def __init__(self, frames: int) -> None:
-        self.progress = JobProgress(frames=frames)
+    def __init__(self, frames: int, steps: int = 0) -> None:
+        """steps: as the settings say, until the engine tells."""
+        self.progress = JobProgress(stage="loading", frames=frames, steps=steps)
         self._since: tuple[float, float] | None = None  # time and fraction when denoising began in this run
 
     def advance(self, stage: str, step: int, steps: int, frames_done: int, now: float) -> None:
@@ -35,7 +36,7 @@ class Meter:
         self.progress = JobProgress(
             stage=known,
             step=step,
-            steps=steps,
+            steps=steps or self.progress.steps,
             frames_done=min(frames_done, frames),
             frames=frames,
             fraction=round(fraction, 4),

@@ -157,7 +157,7 @@ class JobService:
             if record is None:
                 return None
             record = replace(record, state="running", started_at=self.clock.now())
-            self._meters[record.id] = Meter(record.body.frames)
+            self._meters[record.id] = Meter(record.body.frames, _steps(record))
             self.save(record)
             self._tell_waiting()
             return record
@@ -227,7 +227,7 @@ class JobService:
             self.events.job_changed(job)
 
     def restart_meter(self, record: Record) -> None:
-        self._meters[record.id] = Meter(record.body.frames)
+        self._meters[record.id] = Meter(record.body.frames, _steps(record))
 
     def progress(self, job: UUID) -> JobProgress | None:
         meter = self._meters.get(job)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 from uuid import UUID
 
 from inference_server.engines.protocol import Engine, EngineInfo
@@ -197,7 +197,7 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None, describe: Describe = describe_device) -> int:
+def main(argv: list[str] | None = None, describe: Describe = describe_device) -> NoReturn:
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's to handle
@@ -214,12 +214,10 @@ def main(argv: list[str] | None = None, describe: Describe = describe_device) ->
     worker = Worker(folder, options, send, describe)
     threading.Thread(target=worker.read_commands, args=(sys.stdin.buffer,), daemon=True).start()
     lock = wait_for_device(folder)
-    try:
-        worker.serve()
-    finally:
-        lock.release()
-    return 0
+    worker.serve()
+    lock.release()
+    os._exit(0)  # nothing is left to do, and torch takes seconds to take itself apart
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -35,7 +35,7 @@ def main() -> int:
 
         described = {"kind": "cpu", "name": "none", "memory_total": 1, "memory_free": 1}
         # Without weights only the walker can run, which needs no torch; starting is quick then.
-        return work(arguments, describe_device if Path(tree).is_dir() else lambda _: described)
+        work(arguments, describe_device if Path(tree).is_dir() else lambda _: described)
     import argparse
 
     from inference_server.api import command
