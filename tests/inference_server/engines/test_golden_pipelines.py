@@ -35,6 +35,10 @@ def frames_first(latents):
     return latents[0].transpose(0, 1)
 
 
+def window_size(params, names, published):
+    return next((params[name] for name in names if name in params), published)
+
+
 def run_golden(pipeline, stored, **options):
     params = stored["params"]
     started = "seed" not in params
@@ -45,8 +49,8 @@ def run_golden(pipeline, stored, **options):
         guidance_scale=params["guidance_scale"],
         seed=params.get("seed", 0),
         latents=frames_first(stored["init_latents"]) if started else None,
-        context_frames=params.get("context", params.get("context_frames", 16)),
-        context_overlap=params.get("overlap", params.get("context_overlap", 4)),
+        context_frames=window_size(params, ("context_frames", "context", "context_size"), 16),
+        context_overlap=window_size(params, ("context_overlap", "overlap"), 4),
         windows="original",
         **options,
     )
