@@ -1,4 +1,4 @@
-"""Reading weight files: shapes from headers first, tensors after; .safetensors, and .bin or .ckpt without running code."""
+"""Reading weight files: shapes from headers, then tensors; .safetensors, and .bin or .ckpt without running code."""
 
 import pickle
 import zipfile
