@@ -4,6 +4,7 @@ import json
 import lzma
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,23 @@ def golden_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copyfile(path, target)
     return folder
+
+
+EXIT_STATUS = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End without Blender's way out where that crashes.
+
+    In the 4.2 module any property with a Python callback, registered once, is a segmentation fault at exit, and
+    pytest's verdict would be lost in it.
+    """
+    bpy = sys.modules.get("bpy")
+    if bpy is not None and bpy.app.version < (4, 3):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[EXIT_STATUS])

@@ -15,6 +15,7 @@ from tools import extension
 ROOT = Path(__file__).resolve().parents[2]
 
 INSTALL_ENABLE_DISABLE_UNINSTALL = """
+import os
 import sys
 import bpy
 
@@ -38,6 +39,9 @@ assert bpy.ops.extensions.package_uninstall(
 assert module not in bpy.context.preferences.addons
 left = [name for name in dir(bpy.types) if "magicanimate" in name.lower()]
 assert not left, left
+if bpy.app.version < (4, 3):
+    sys.stdout.flush()
+    os._exit(0)  # the 4.2 module crashes at exit once a property with a Python callback was registered
 """
 
 
