@@ -76,12 +76,15 @@ Report = Callable[[Progress], None]
 class Base:
     """An earlier result of the same task, of which only `changed` frames (and a few around them) are computed anew.
 
-    Frames in `keep` stay as they are even next to a changed one.
+    Frames in `keep` stay as they are even next to a changed one. sources: where frames were inserted, removed or
+    moved in time, the earlier result's frame that each frame continues, None for one that has no forerunner; left
+    out, frame n continues frame n.
     """
 
     trajectory: Path
     changed: frozenset[int]
     keep: frozenset[int] = frozenset()
+    sources: tuple[int | None, ...] | None = None
 
 
 @dataclass(frozen=True)

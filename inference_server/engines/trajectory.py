@@ -89,8 +89,13 @@ class Trajectory:
         return done, torch.from_numpy(latents)
 
     @classmethod
-    def of_base(cls, folder: Path, steps: int, shape: Sequence[int], facts: Mapping[str, Any]) -> "Trajectory":
-        """A finished run to follow. Raises UserError `base-unusable` saying what differs or is broken."""
+    def of_base(
+        cls, folder: Path, steps: int, shape: Sequence[int], facts: Mapping[str, Any], *, any_length: bool = False
+    ) -> "Trajectory":
+        """A finished run to follow, of as many frames or, with `any_length`, of others.
+
+        Raises UserError `base-unusable` saying what differs or is broken.
+        """
 
         def unusable(reason: str) -> UserError:
             return UserError(
@@ -103,11 +108,12 @@ class Trajectory:
             done, size = int(record["done"]), (folder / "history.f16").stat().st_size
         except (OSError, ValueError, KeyError, TypeError):
             raise unusable("its steps were not kept") from None
-        if tuple(record["shape"]) != tuple(shape):
+        found = tuple(record["shape"])
+        if found[1:] != tuple(shape)[1:] or (found != tuple(shape) and not any_length):
             raise unusable(f"it has {record['shape'][0]} frames or another size")
         differing = [name for name, value in facts.items() if kept.get(name) != value]
         if record["steps"] != steps or differing:
             raise unusable(f"{', '.join(differing) or 'steps'} changed")
-        if done < steps or size != (steps + 1) * int(np.prod(shape)) * 2:
+        if done < steps or size != (steps + 1) * int(np.prod(found)) * 2:
             raise unusable("its kept steps are incomplete")
-        return cls(folder, steps, shape, kept)
+        return cls(folder, steps, found, kept)

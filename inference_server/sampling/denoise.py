@@ -1,6 +1,7 @@
 """The denoising loop: windows predict noise, overlaps are averaged, the solver steps the whole clip."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -29,6 +30,30 @@ def touching(windows: Sequence[Window], active: Collection[int]) -> list[Window]
 def widen(frames: Collection[int], guard: int, count: int) -> frozenset[int]:
     """`frames` and those up to `guard` before and after each, within 0..count-1."""
     return frozenset(n for f in frames for n in range(max(0, f - guard), min(count, f + guard + 1)))
+
+
+class Retimed:
+    """`KeptLatents` of a run whose frames were moved: frame n of this clip was frame sources[n] of that one."""
+
+    def __init__(self, kept: KeptLatents, sources: Sequence[int | None]) -> None:
+        self._kept = kept
+        self._sources = sources
+
+    def at(self, step: int, frames: Sequence[int]) -> Tensor:
+        """Raises ValueError for a frame that the earlier run does not have."""
+        earlier = [self._sources[frame] for frame in frames]
+        if None in earlier:
+            raise ValueError("a frame without a forerunner has no latents to follow")
+        return self._kept.at(step, [frame for frame in earlier if frame is not None])
+
+
+def changed_by_retiming(sources: Sequence[int | None]) -> frozenset[int]:
+    """Frames that have no forerunner, and those beside a cut: their neighbours are other frames than before."""
+    new = {n for n, source in enumerate(sources) if source is None}
+    for n, (left, right) in enumerate(pairwise(sources)):
+        if left is not None and right is not None and right != left + 1:
+            new |= {n, n + 1}
+    return frozenset(new)
 
 
 def estimate_clean(solver: Solver, step: int, latents: Tensor, noise: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from inference_server.engines.magicanimate.pipeline import NOISE_TILE, MagicAnim
 from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
 from inference_server.engines.trajectory import Trajectory
 from inference_server.provenance.recipe import sha256_of
-from inference_server.sampling.denoise import widen
+from inference_server.sampling.denoise import KeptLatents, Retimed, changed_by_retiming, widen
 from inference_server.sampling.noise import starting_noise
 
 PREVIEW_SECONDS = 1.0
@@ -81,16 +81,24 @@ class MagicAnimateEngine:
 
     def _base(
         self, task: Task, settings: MagicAnimateSettings, run: Run, facts: dict[str, Any]
-    ) -> tuple[Trajectory | None, frozenset[int] | None]:
+    ) -> tuple[KeptLatents | None, frozenset[int] | None]:
         """The run to follow and the frames to compute; (None, None) computes all."""
         if task.base is None:
             return None, None
-        kept = Trajectory.of_base(task.base.trajectory, settings.steps, run.latents.shape, facts)
-        active = widen(task.base.changed, settings.context_overlap, run.frames) - task.base.keep
-        if len(run.latents) > run.frames and run.frames - 1 in active:
-            active |= frozenset(range(run.frames, len(run.latents)))  # padding repeats the last frame
+        base, count, padding = task.base, len(run.latents), range(run.frames, len(run.latents))
+        kept: KeptLatents = Trajectory.of_base(
+            base.trajectory, settings.steps, run.latents.shape, facts, any_length=base.sources is not None
+        )
+        changed, new = base.changed, frozenset[int]()
+        if base.sources is not None:
+            sources = (*base.sources, *(None for _ in padding))
+            kept, new = Retimed(kept, sources), frozenset(n for n, source in enumerate(sources) if source is None)
+            changed |= changed_by_retiming(base.sources)
+        active = (widen(changed, settings.context_overlap, run.frames) - base.keep) | new
+        if run.frames - 1 in active:
+            active |= frozenset(padding)  # which repeats the last frame
         if settings.redo_seed is not None:
-            noise = starting_noise(settings.redo_seed, len(run.latents), tuple(run.latents.shape[1:]), tile=NOISE_TILE)
+            noise = starting_noise(settings.redo_seed, count, tuple(run.latents.shape[1:]), tile=NOISE_TILE)
             redone = sorted(active)
             run.latents[redone] = noise[redone] * run.solver.init_noise_sigma
         return kept, active
@@ -100,7 +108,7 @@ class MagicAnimateEngine:
         task: Task,
         settings: MagicAnimateSettings,
         run: Run,
-        base: Trajectory | None,
+        base: KeptLatents | None,
         active: frozenset[int] | None,
         base_facts: dict[str, Any],
         report: Report,
@@ -108,7 +116,7 @@ class MagicAnimateEngine:
         """Final latents; goes on from the task's own trajectory if it holds steps of this very run."""
         start, trajectory = 0, None
         if task.trajectory is not None:
-            own = {"maps": digest(task.tracks["densepose"]), "redo_seed": settings.redo_seed}
+            own: dict[str, Any] = {"maps": digest(task.tracks["densepose"]), "redo_seed": settings.redo_seed}
             own["active"] = None if active is None else sorted(active)
             trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, {**base_facts, **own})
             start, run.latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")

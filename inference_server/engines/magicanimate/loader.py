@@ -157,7 +157,7 @@ def load_networks(folder: Path, dtype: torch.dtype) -> Networks:
         network.eval().requires_grad_(False)
     restore_position_ids(networks["text_encoder"])
     read = tuple(part.path for parts in files.values() for part in parts)
-    return Networks(**networks, tokenizer=tokenizer, files=read)  # type: ignore[arg-type]
+    return Networks(**networks, tokenizer=tokenizer, files=read)
 
 
 def load_tokenizer(folder: Path) -> CLIPTokenizer:

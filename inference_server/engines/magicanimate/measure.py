@@ -215,5 +215,5 @@ def window_peaks(predictor: NoisePredictor) -> list[int]:
         peaks.append(bytes_.peak)
         return out
 
-    predictor.predict = measured  # type: ignore[method-assign]
+    predictor.predict = measured  # type: ignore[method-assign, assignment]
     return peaks

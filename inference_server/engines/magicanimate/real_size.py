@@ -78,6 +78,6 @@ def random_networks(
         controlnet=controlnet,
         vae=build(device, dtype, build_vae, vae),
         text_encoder=build(device, dtype, build_text_encoder, TEXT),
-        tokenizer=EmptyPrompt(),  # type: ignore[arg-type]
+        tokenizer=EmptyPrompt(),
         files=(),
     )

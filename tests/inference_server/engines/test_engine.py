@@ -135,6 +135,19 @@ def test_kept_frames_stay_and_a_partial_result_can_be_built_upon(engine, base, t
     assert set(again) == set(range(16, 25))
 
 
+def test_an_inserted_frame_costs_its_neighbourhood(engine, base):
+    sources = (*range(10), None, *range(10, FRAMES))
+    labels = np.insert(maps(), 10, maps({0})[0], axis=0)
+    frames = run(engine, task(labels, base=Base(base[0], frozenset(), sources=sources)))
+    assert set(frames) == set(range(6, 15))
+
+
+def test_a_removed_frame_costs_both_sides_of_the_cut(engine, base):
+    sources = tuple(n for n in range(FRAMES) if n != 20)
+    frames = run(engine, task(maps()[:-1], base=Base(base[0], frozenset(), sources=sources)))
+    assert set(frames) == set(range(15, 25))
+
+
 def test_other_noise_for_redone_frames(engine, base):
     redo = Base(base[0], frozenset({2}))
     same = run(engine, task(maps(), base=redo))
