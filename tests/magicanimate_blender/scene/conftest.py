@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -18,10 +19,28 @@ def sample(scene) -> Character:
     return find_characters(scene, [add_sample_character(scene, action=False)])[0]
 
 
+@pytest.fixture(scope="session")
+def walking_file(blender, tmp_path_factory) -> Path:
+    """The sample scene, made once."""
+    blender.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    add_sample_scene(bpy.context.scene)
+    path = tmp_path_factory.mktemp("sample") / "walking.blend"
+    blender.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
 @pytest.fixture
-def walking(scene) -> Character:
+def walking(walking_file, scene) -> Character:
     """The sample character with action and camera."""
-    return find_characters(scene, [add_sample_scene(scene)])[0]
+    with bpy.data.libraries.load(str(walking_file)) as (source, target):
+        target.objects = source.objects
+    for obj in target.objects:
+        scene.collection.objects.link(obj)
+    scene.camera = next(obj for obj in target.objects if obj.type == "CAMERA")
+    scene.frame_start, scene.frame_end = 1, 48
+    scene.render.resolution_x = scene.render.resolution_y = 512
+    bpy.context.view_layer.update()
+    return find_characters(scene)[0]
 
 
 def body_of(character: Character) -> bpy.types.Object:
