@@ -143,7 +143,17 @@ def time_variants(
                 seconds[name].append((marks[1] - marks[0], marks[2] - marks[1], cpu))
             peaks[name] = torch.cuda.max_memory_allocated() if cuda else None
         on_round(number)
-    return [Timing(name, case.frames, *zip(*taken, strict=True), peaks[name]) for name, taken in seconds.items()]
+    return [
+        Timing(
+            name,
+            case.frames,
+            seconds=tuple(loop for loop, _, _ in taken),
+            decode_seconds=tuple(decode for _, decode, _ in taken),
+            cpu_seconds=tuple(cpu for _, _, cpu in taken),
+            peak_bytes=peaks[name],
+        )
+        for name, taken in seconds.items()
+    ]
 
 
 def clock(device: torch.device) -> float:
