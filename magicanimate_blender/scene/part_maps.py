@@ -21,7 +21,7 @@ from .context import depsgraph_of
 from .evaluate import FrameGeometry, GeometryCache, extract
 from .kept import current_frame_kept, poses_kept
 from .labels import is_character_labelled, label_character
-from .render_state import as_rendered
+from .render_state import as_rendered, require_evaluated
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,12 @@ def evaluate_frames(
     cache = GeometryCache() if cache is None else cache
     with poses_kept(get_object(character.armature) for character in characters), current_frame_kept(scene):
         for frame in frames:
-            with as_rendered(scene, [get_object(name) for name in names]):
+            objects = [get_object(name) for name in names]
+            with as_rendered(scene, objects):
                 # Going to the frame we are at would undo a pose that has no keys yet.
                 if (frame, 0.0) != (scene.frame_current, scene.frame_subframe):
                     scene.frame_set(frame)
-                geometry = extract(scene, depsgraph_of(scene), characters, cache)
+                depsgraph = depsgraph_of(scene)
+                require_evaluated(scene, objects)
+                geometry = extract(scene, depsgraph, characters, cache)
             yield frame, geometry

@@ -8,6 +8,9 @@ from typing import Any
 
 import bpy
 
+from .context import view_layer_of
+from .errors import SceneError
+
 _LEVELS = {"SUBSURF", "MULTIRES"}
 
 
@@ -32,7 +35,7 @@ def as_rendered(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object]) -> 
 
     Costs nothing where viewport and render agree; else the objects are evaluated twice.
     """
-    objects = list(objects)
+    objects, view_layer = list(objects), view_layer_of(scene)
     changed: list[tuple[Any, str, Any]] = []
     hidden: list[bpy.types.Object] = []
     try:
@@ -40,15 +43,28 @@ def as_rendered(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object]) -> 
             changed.append((owner, name, getattr(owner, name)))
             setattr(owner, name, value)
         for obj in objects:
-            if obj.name in bpy.context.view_layer.objects and obj.hide_get() and not obj.hide_render:
+            listed = obj.name in view_layer.objects
+            if listed and obj.hide_get(view_layer=view_layer) and not obj.hide_render:
                 hidden.append(obj)
-                obj.hide_set(False)
+                obj.hide_set(False, view_layer=view_layer)
         yield
     finally:
         for owner, name, value in reversed(changed):
             setattr(owner, name, value)
         for obj in hidden:
-            obj.hide_set(True)
+            obj.hide_set(True, view_layer=view_layer)
+
+
+def require_evaluated(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object]) -> None:
+    """SceneError for an object that renders show but whose collection the viewport hides: Blender leaves it out."""
+    view_layer = view_layer_of(scene)
+    in_render = rendered_objects(view_layer)
+    for obj in objects:
+        if not obj.hide_render and obj.name in in_render and not obj.visible_get(view_layer=view_layer):
+            raise SceneError(
+                f"“{obj.name}” is shown in renders, but its collection is hidden in the viewport.",
+                "Show the collection in the viewport, or switch the object off for renders too.",
+            )
 
 
 def rendered_objects(view_layer: bpy.types.ViewLayer) -> set[str]:

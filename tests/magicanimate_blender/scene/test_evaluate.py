@@ -53,6 +53,17 @@ def test_hidden_in_renders_is_not_drawn(scene, walking, body):
         draw(scene, walking)
 
 
+def test_a_collection_hidden_in_the_viewport_only_is_said(scene, walking, body):
+    """Blender does not evaluate it, so it would be missing from the map."""
+    collection = bpy.data.collections.new("Wardrobe")
+    scene.collection.children.link(collection)
+    collection.objects.link(body(walking))
+    scene.collection.objects.unlink(body(walking))
+    bpy.context.view_layer.layer_collection.children["Wardrobe"].hide_viewport = True
+    with pytest.raises(SceneError, match="collection is hidden in the viewport"):
+        draw(scene, walking)
+
+
 @pytest.mark.parametrize("hide", ["icon", "eye"])
 def test_hidden_in_the_viewport_only_is_drawn_and_stays_hidden(scene, walking, body, hide):
     seen = draw(scene, walking)
