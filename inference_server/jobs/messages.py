@@ -11,7 +11,10 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True)
 class Run:
-    """Do a job. With `base` given, only `changed` frames (and what the engine needs around them) are computed."""
+    """Do a job. With `base` given, only `changed` frames (and what the engine needs around them) are computed.
+
+    sources: the base's frame that each frame continues; empty without a base.
+    """
 
     job: UUID
     body: dict[str, Any]
@@ -20,6 +23,8 @@ class Run:
     low_memory: bool
     base: UUID | None = None
     changed: tuple[int, ...] = ()
+    sources: tuple[int | None, ...] = ()
+    base_frames: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from inference_server.engines.protocol import EngineInfo
 from inference_server.jobs.admission import parse_settings
+from inference_server.jobs.alignment import Sources, align
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.model import JobBody
 from inference_server.jobs.store import Record
@@ -13,11 +14,15 @@ from inference_server.jobs.store import Record
 
 @dataclass(frozen=True)
 class BasePlan:
-    """changed: frames to compute. stale: frames kept although their map has changed, here or in the base."""
+    """changed: frames to compute. stale: frames kept although their map has changed, here or in the base.
+
+    sources: the base's frame that each frame continues, None for a new one.
+    """
 
     job: UUID
     changed: tuple[int, ...]
     stale: tuple[int, ...]
+    sources: Sources
 
 
 def plan_base(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo) -> BasePlan | str:
@@ -25,10 +30,16 @@ def plan_base(body: JobBody, base: Record | None, folder: DataFolder, engine: En
     reason = _why_not(body, base, folder, engine)
     if reason or base is None:
         return f"Computed in full: {reason}."
-    differs = {n for n in range(body.frames) if body.maps_of(n) != base.body.maps_of(n)} | set(base.stale)
-    keep = set(body.keep) - set(body.redo)
-    changed = (differs | set(body.redo)) - keep
-    return BasePlan(base.id, tuple(sorted(changed)), tuple(sorted(differs & keep)))
+    ours, theirs = ([each.maps_of(n) for n in range(each.frames)] for each in (body, base.body))
+    sources = align(theirs, ours)
+    new = {n for n, source in enumerate(sources) if source is None}
+    stale = set(base.stale)
+    differs = {
+        n for n, source in enumerate(sources) if source in stale or (source is not None and theirs[source] != ours[n])
+    }
+    keep = set(body.keep) - set(body.redo) - new
+    changed = new | (differs | set(body.redo)) - keep
+    return BasePlan(base.id, tuple(sorted(changed)), tuple(sorted(differs & keep)), sources)
 
 
 def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo) -> str | None:
@@ -43,8 +54,6 @@ def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: Eng
         return "the reference picture is another one than in the earlier result"
     if _result_settings(engine, body) != _result_settings(engine, other):
         return "the settings differ from those of the earlier result"
-    if body.frames != other.frames:
-        return f"it has {body.frames} frames and the earlier result {other.frames}"
     if not folder.trajectory(base.id).is_dir():
         return "the intermediate steps of the earlier result were not kept"
     if not all(folder.is_ours(folder.frame(base.id, n)) for n in range(other.frames)):

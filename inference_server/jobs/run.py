@@ -81,7 +81,7 @@ class JobRun:
         description: dict[str, Any] = {}
         if self.command.base is not None:
             self.take_unchanged()
-        if task.base is None or task.base.changed:
+        if task.base is None or task.base.changed or task.base.sources is not None:
             engine = self.load(info)
             self.report(Progress("preparing"))
             for frame, image in engine.animate(task, self.report):
@@ -116,7 +116,8 @@ class JobRun:
             base = Base(
                 self.folder.trajectory(self.command.base),
                 changed=frozenset(self.command.changed),
-                keep=frozenset(self.body.keep) - frozenset(self.body.redo),
+                keep=frozenset(self.body.keep) - frozenset(self.command.changed),
+                sources=self.command.sources if self._is_retimed() else None,
             )
         return Task(
             reference=read_image(self.blobs.read(self.body.reference), max_pixels=self.limits.pixels),
@@ -130,16 +131,20 @@ class JobRun:
         """Link the base's frames that stay, and its trajectory if nothing is to be computed at all."""
         assert self.command.base is not None
         changed = set(self.command.changed)
-        for frame in range(self.body.frames):
-            if frame not in changed:
-                link_or_copy(self.folder.frame(self.command.base, frame), self.folder.frame(self.job, frame))
+        for frame, source in enumerate(self.command.sources):
+            if frame not in changed and source is not None:
+                link_or_copy(self.folder.frame(self.command.base, source), self.folder.frame(self.job, frame))
                 self._frame_done(frame)
         own, other = self.folder.trajectory(self.job), self.folder.trajectory(self.command.base)
-        if not changed and not own.exists():
+        if not changed and not self._is_retimed() and not own.exists():
             part = own.with_name("trajectory.part")
             shutil.rmtree(part, ignore_errors=True)
             shutil.copytree(other, part)
             os.rename(part, own)
+
+    def _is_retimed(self) -> bool:
+        """Whether frames moved or their number changed; the engine then writes the steps anew, in their new order."""
+        return self.command.sources != tuple(range(self.command.base_frames))
 
     def save_frame(self, frame: int, image: NDArray[np.uint8]) -> None:
         write_bytes(self.folder.frame(self.job, frame), self._credentials.sign_png(png_bytes(image)))
@@ -160,7 +165,7 @@ class JobRun:
     def write_recipe(self, task: Task, description: dict[str, Any], computed: set[int], size: tuple[int, int]) -> None:
         base = None
         if self.command.base is not None:
-            base = {"job": str(self.command.base), "computed": sorted(computed)}
+            base = {"job": str(self.command.base), "computed": sorted(computed), "sources": self.command.sources}
         recipe = make_recipe(
             engine=self.body.engine,
             weights=self.body.weights,

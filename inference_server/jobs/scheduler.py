@@ -185,12 +185,16 @@ class Scheduler:
         weights = find_weight_set(engine, body.weights)
         base: UUID | None = None
         changed: tuple[int, ...] = ()
+        sources: tuple[int | None, ...] = ()
+        base_frames = 0
         if body.base_job is not None:
-            plan = plan_base(body, self.service.store.get(body.base_job), self.service.folder, engine)
-            if isinstance(plan, BasePlan):
-                base, changed = plan.job, plan.changed
+            earlier = self.service.store.get(body.base_job)
+            plan = plan_base(body, earlier, self.service.folder, engine)
+            if isinstance(plan, BasePlan) and earlier is not None:
+                base_frames = earlier.body.frames
+                base, changed, sources = plan.job, plan.changed, plan.sources
                 record = self.service.set_stale(record.id, plan.stale)
-            elif plan not in record.notes:
+            elif isinstance(plan, str) and plan not in record.notes:
                 record = self.service.note(record.id, plan)
         return Run(
             job=record.id,
@@ -200,6 +204,8 @@ class Scheduler:
             low_memory=record.low_memory,
             base=base,
             changed=changed,
+            sources=sources,
+            base_frames=base_frames,
         )
 
     def _hear(self, report: Any) -> None:

@@ -122,7 +122,7 @@ class Worker:
             if error.code != "base-unusable" or command.base is None:
                 raise
             self.send(Note(command.job, f"Computed in full: {error.message}.", in_full=True))
-            self._run_with_fallbacks(replace(command, base=None, changed=()))
+            self._run_with_fallbacks(replace(command, base=None, changed=(), sources=()))
         except MemoryError:
             if small:
                 raise

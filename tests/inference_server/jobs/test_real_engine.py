@@ -82,6 +82,25 @@ def test_only_what_changed_is_computed_anew(magic, undisturbed):
     assert "unet" in " ".join(recipe["run"]["weights"])
 
 
+def test_a_clip_that_was_cut_or_lengthened_is_built_upon(magic, undisturbed):
+    body = magic.job(undisturbed)["body"]
+    maps = body["tracks"]["densepose"]
+
+    def run(clip: list[str]) -> dict:
+        job = str(uuid.uuid4())
+        changed = {**body, "tracks": {"densepose": clip}, "base_job": undisturbed}
+        assert magic.http.put(f"/v1/jobs/{job}", json=changed).status_code == 201
+        return magic.wait_for(job, "done", seconds=120)
+
+    cut = run(maps[2:])
+    assert (cut["notes"], cut["result"]["frames"], cut["result"]["computed_frames"]) == ([], 8, 0)
+    longer = run([*maps, maps[0]])
+    assert longer["notes"] == []
+    assert 1 <= longer["result"]["computed_frames"] <= 4
+    first = magic.http.get(f"/v1/jobs/{undisturbed}/frames/2.png").content
+    assert magic.http.get(f"/v1/jobs/{cut['id']}/frames/0.png").content == first
+
+
 def test_a_step_that_was_cut_short_is_done_again(tmp_path, monkeypatch):
     trajectory = Trajectory(tmp_path, steps=4, shape=(2, 4, 3, 3), facts={"seed": 1})
     _, latents = trajectory.start(torch.zeros(2, 4, 3, 3))
