@@ -7,6 +7,8 @@ Only in Blender's window: in background mode the gpu module may end the process.
 from __future__ import annotations
 
 import contextlib
+import functools
+from dataclasses import dataclass
 
 import bpy
 import gpu
@@ -27,6 +29,7 @@ _picture_shader: gpu.types.GPUShader | None = None
 _characters: tuple[Character, ...] = ()
 """Those that may be drawn, see `follow`."""
 _geometry: FrameGeometry | None = None
+_target: _Target | None = None
 _drawn_scene = 0
 _changed = True
 
@@ -60,6 +63,7 @@ def follow(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> None:
                 return
             _characters = characters
             extract(scene, depsgraph_of(scene), characters, geometry.cache())
+            show(scene)
         except DensePoseError as error:
             messages.tell(error)
             _characters = ()
@@ -106,30 +110,38 @@ def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 
 def _draw_over(region: bpy.types.Region, perspective: Matrix, opacity: float) -> None:
-    buffer = gpu.types.GPUOffScreen(region.width, region.height, format="RGBA8")
-    try:
-        with buffer.bind():
-            frame = gpu.state.active_framebuffer_get()
-            frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
-            draw_surface(_geometry, perspective)
-        _draw_picture(buffer.texture_color, region, opacity)
-    finally:
-        buffer.free()
+    target = _target_of(region.width, region.height)
+    with target.frame.bind():
+        target.frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
+        draw_surface(_geometry, perspective, on_screen(PALETTE))
+    shader = _picture()
+    batch = batch_for_shader(shader, "TRI_STRIP", {"position": [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)]})
+    shader.bind()
+    shader.uniform_sampler("picture", target.colour)
+    shader.uniform_float("size", (float(region.width), float(region.height)))
+    shader.uniform_float("opacity", opacity)
+    gpu.state.blend_set("ALPHA")
+    batch.draw(shader)
+    gpu.state.blend_set("NONE")
 
 
-def draw_surface(geometry: FrameGeometry, perspective: Matrix) -> None:
-    """Draw the labelled triangles, each pixel its label's exact colour, into the framebuffer that is bound."""
+def draw_surface(geometry: FrameGeometry, perspective: Matrix, colours: np.ndarray) -> None:
+    """Draw the labelled triangles flat into the framebuffer that is bound.
+
+    colours: (25, 3) float, what to write for each label; label 0 hides what is behind it and writes nothing.
+    """
     corners = np.ascontiguousarray(geometry.positions[geometry.triangles].reshape(-1, 3), np.float32)
-    colours = np.full((len(geometry.labels), 4), 255, np.uint8)
-    colours[:, :3] = PALETTE[geometry.labels]
-    colours[geometry.labels == 0] = 0  # hides what is behind it
+    rgba = np.ones((len(colours), 4), np.float32)
+    rgba[:, :3] = colours
+    rgba[0] = 0
     form = gpu.types.GPUVertFormat()
     form.attr_add(id="position", comp_type="F32", len=3, fetch_mode="FLOAT")
-    form.attr_add(id="colour", comp_type="U8", len=4, fetch_mode="INT_TO_FLOAT_UNIT")
+    form.attr_add(id="colour", comp_type="F32", len=4, fetch_mode="FLOAT")
     vertices = gpu.types.GPUVertBuf(form, len(corners))
     vertices.attr_fill("position", corners)
-    vertices.attr_fill("colour", np.repeat(colours, 3, axis=0))
+    vertices.attr_fill("colour", np.repeat(rgba[geometry.labels], 3, axis=0))
     shader = _surface()
+    shader.bind()
     shader.uniform_float("perspective", perspective)
     gpu.state.depth_test_set("LESS_EQUAL")
     gpu.state.depth_mask_set(True)
@@ -138,17 +150,40 @@ def draw_surface(geometry: FrameGeometry, perspective: Matrix) -> None:
     gpu.state.depth_test_set("NONE")
 
 
-def _draw_picture(texture: gpu.types.GPUTexture, region: bpy.types.Region, opacity: float) -> None:
-    shader = _picture()
-    corners = [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)]
-    batch = batch_for_shader(shader, "TRI_STRIP", {"position": corners})
-    shader.bind()
-    shader.uniform_sampler("picture", texture)
-    shader.uniform_float("size", (float(region.width), float(region.height)))
-    shader.uniform_float("opacity", opacity)
-    gpu.state.blend_set("ALPHA")
-    batch.draw(shader)
-    gpu.state.blend_set("NONE")
+@functools.cache
+def _codes() -> np.ndarray:
+    """(256,) float: what to write so that a level 0..255 is seen.
+
+    Blender keeps what is drawn over a view as 8-bit sRGB, and shows it after decoding that with sRGB's curve and
+    encoding it with a plain gamma of 2.2. Where no code gives a level (some below 16, and 238) the nearest is taken.
+    """
+    code = np.arange(256) / 255
+    light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    seen = np.rint(255 * light ** (1 / 2.2))
+    return light[np.abs(seen[None] - np.arange(256)[:, None]).argmin(axis=1)]
+
+
+def on_screen(levels: np.ndarray) -> np.ndarray:
+    """uint8 levels as they shall be seen -> what to draw over a view."""
+    return _codes()[levels]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A picture of the view's size to draw into. (After a GPUOffScreen nothing drawn gets to the view any more.)"""
+
+    colour: gpu.types.GPUTexture
+    depth: gpu.types.GPUTexture
+    frame: gpu.types.GPUFrameBuffer
+
+
+def _target_of(width: int, height: int) -> _Target:
+    global _target
+    if _target is None or (_target.colour.width, _target.colour.height) != (width, height):
+        colour = gpu.types.GPUTexture((width, height), format="RGBA16F")
+        depth = gpu.types.GPUTexture((width, height), format="DEPTH_COMPONENT32F")
+        _target = _Target(colour, depth, gpu.types.GPUFrameBuffer(depth_slot=depth, color_slots=(colour,)))
+    return _target
 
 
 def _surface() -> gpu.types.GPUShader:
@@ -195,7 +230,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    global _surface_shader, _picture_shader
+    global _surface_shader, _picture_shader, _target
     stop()
     forget()
-    _surface_shader = _picture_shader = None
+    _surface_shader = _picture_shader = _target = None

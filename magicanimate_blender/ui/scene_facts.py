@@ -51,6 +51,12 @@ def version() -> int:
     return _version
 
 
+def look_again(scene: bpy.types.Scene) -> None:
+    """Now: an operator of ours changed something that the panel is to show at once."""
+    _changed_at.pop(scene.session_uid, None)
+    _look_up(scene)
+
+
 def mark_changed(scene: bpy.types.Scene) -> None:
     now, uid = time.monotonic(), scene.session_uid
     if now - _looked_at.get(uid, 0.0) > ECHO:

@@ -12,7 +12,7 @@ from ..densepose.errors import DensePoseError
 from . import delivery, engine_settings, engines, messages, overlay, results_list, runtime, scene_facts, thumbnails
 
 log = logging.getLogger(__name__)
-BUSY, IDLE = 0.1, 1.0
+BUSY, IDLE = 0.1, 0.3
 """Seconds between beats."""
 
 _shown: object = None
@@ -40,6 +40,8 @@ def _beat() -> float:
         scene_facts.refresh(scene)
         overlay.follow(scene, scene_facts.facts(scene).characters)
         results_list.sync(current, scene)
+    if thumbnails.load_wanted():
+        redraw()
     _redraw_if_changed(current)
     return BUSY if current.busy() else IDLE
 

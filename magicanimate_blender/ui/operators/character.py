@@ -33,7 +33,7 @@ class MAGICANIMATE_OT_add_sample_character(bpy.types.Operator):
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         add_sample_character(context.scene, self.kind, self.action)
-        scene_facts.mark_changed(context.scene)
+        scene_facts.look_again(context.scene)
         return {"FINISHED"}
 
 
@@ -56,7 +56,7 @@ class MAGICANIMATE_OT_label(bpy.types.Operator):
             self.report(
                 {"INFO"}, f"{report.armature}: {count} mesh{'es' if count != 1 else ''} labelled ({report.family})"
             )
-        scene_facts.mark_changed(context.scene)
+        scene_facts.look_again(context.scene)
         return {"FINISHED"}
 
 
@@ -104,7 +104,7 @@ class MAGICANIMATE_OT_set_role(bpy.types.Operator):
         for each in context.selected_objects:
             if each.type != "ARMATURE":
                 set_role(each, self.role)
-        scene_facts.mark_changed(context.scene)
+        scene_facts.look_again(context.scene)
         return {"FINISHED"}
 
 
@@ -139,7 +139,7 @@ class MAGICANIMATE_OT_frame_camera(bpy.types.Operator):
             _match_proportions(scene, size)
         some = frames[:: max(1, len(frames) // SAMPLED_FRAMES)]
         frame_camera(scene, characters, some, self.crop, self.face, size=size)
-        scene_facts.mark_changed(scene)
+        scene_facts.look_again(scene)
         return {"FINISHED"}
 
 

@@ -26,6 +26,8 @@ class MAGICANIMATE_OT_try_demo(bpy.types.Operator):
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
+        if any(each.type == "MESH" for each in scene.objects):  # the startup file's cube would stand in the way
+            scene = context.window.scene = bpy.data.scenes.new("MagicAnimate Demo")
         set_up(scene)
         current = runtime()
         problem = first_problem(current, scene)
@@ -45,7 +47,7 @@ def set_up(scene: bpy.types.Scene) -> None:
     engine = engine_for(chosen, known_engines())
     chosen.weights = next((weights.id for weights in engine.weight_sets if weights.demo), "")
     chosen.use_advised_size = chosen.use_scene_range = True
-    scene_facts.forget_all()
+    scene_facts.look_again(scene)
 
 
 CLASSES = (MAGICANIMATE_OT_try_demo,)

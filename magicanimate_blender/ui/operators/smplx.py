@@ -36,7 +36,7 @@ class MAGICANIMATE_OT_import_smplx_model(ImportsNpz, bpy.types.Operator):
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         import_smplx_model(context.scene, self.filepath, self.betas, self.expressions, self.correctives)
-        scene_facts.mark_changed(context.scene)
+        scene_facts.look_again(context.scene)
         return {"FINISHED"}
 
 
@@ -80,7 +80,7 @@ class MAGICANIMATE_OT_import_smplx_motion(ImportsNpz, bpy.types.Operator):
             self.use_shape,
             self.relaxed_hands,
         )
-        scene_facts.mark_changed(context.scene)
+        scene_facts.look_again(context.scene)
         return {"FINISHED"}
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
+import functools
 
 import blf
 import bpy
 
 from ..messages import Message
 
-MARGIN = 56
-"""Pixels of a panel, at scale 1, that text can't use: borders, the icon in front."""
+MARGIN = 86
+"""Pixels of a sidebar, at scale 1, that text can't use: tabs, borders, a box, the icon in front."""
 
 
 class InSidebar:
@@ -23,19 +23,24 @@ def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """A label of as many lines as the text needs: Blender's own are cut off."""
     column = layout.column(align=True)
     column.scale_y = 0.85
-    for number, line in enumerate(textwrap.wrap(text, _letters(text)) or [""]):
-        first = number == 0
-        column.label(text=line, icon=icon if first else ("BLANK1" if icon != "NONE" else "NONE"), translate=False)
+    scale = bpy.context.preferences.system.ui_scale
+    width = bpy.context.region.width / scale if bpy.context.region else 280
+    for number, line in enumerate(lines_of(text, width - MARGIN)):
+        column.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)
 
 
-def _letters(text: str) -> int:
-    """How many letters of this text fit into one line of the region that is being drawn."""
-    context = bpy.context
-    scale = context.preferences.system.ui_scale
-    blf.size(0, 11 * scale)
-    letter = blf.dimensions(0, text)[0] / max(len(text), 1)
-    width = context.region.width if context.region else 280
-    return max(16, int((width - MARGIN * scale) / max(letter, 1.0)))
+@functools.lru_cache(maxsize=256)
+def lines_of(text: str, width: float) -> tuple[str, ...]:
+    """Break a text into lines of at most `width` pixels, at interface scale 1."""
+    blf.size(0, 11)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and blf.dimensions(0, longer)[0] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return tuple(lines)
 
 
 def message_box(layout: bpy.types.UILayout, message: Message) -> bpy.types.UILayout:

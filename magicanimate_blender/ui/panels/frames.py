@@ -11,6 +11,7 @@ from .common import InSidebar
 
 class MAGICANIMATE_PT_frames(InSidebar, bpy.types.Panel):
     bl_label = "Frames"
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw_header_preset(self, context: bpy.types.Context) -> None:
         width, height = video_size(context.scene)
