@@ -15,6 +15,8 @@ from . import clips
 from .runtime import Runtime
 from .settings import scene_of
 
+PREVIEW = "preview"
+"""Group of jobs that only show one frame in the panel."""
 SAMPLED_FRAMES = 8
 """Frames at which the character's depth is measured, spread over the clip."""
 
@@ -25,7 +27,7 @@ def deliver(runtime: Runtime, record: Record) -> None:
     Does nothing if the scene is not in the open file. Raises DensePoseError, ClientError.
     """
     scene = scene_of(record.id)
-    if scene is None:
+    if scene is None or record.spec.group == PREVIEW:
         return
     base = record.spec.base
     if base is not None and results.uses_of(base):
@@ -48,7 +50,7 @@ def show_as(runtime: Runtime, scene: bpy.types.Scene, record: Record, kind: str)
         raise SceneError("That animation is not finished.", "Wait for it, or choose another result.")
     clip = clips.clip_of(runtime, record, cut_out=scene.magicanimate.cut_out and kind not in ("STRIP", "IMAGE"))
     if kind == "PLANE" and scene.camera is not None:
-        results.add_plane(scene, clip, depth=depth_of_character(scene, clip))
+        results.add_plane(scene, clip, depth=_depth(runtime, scene, clip))
     elif kind in ("PLANE", "CURSOR"):
         results.add_plane(
             scene, clip, placement=placement.at_cursor(scene, clip.size, height=height_of_view(scene, clip))
@@ -59,6 +61,14 @@ def show_as(runtime: Runtime, scene: bpy.types.Scene, record: Record, kind: str)
         results.add_strip(scene, clip)
     elif kind == "IMAGE":
         results.load_sequence(scene, clip).use_fake_user = True
+
+
+def _depth(runtime: Runtime, scene: bpy.types.Scene, clip: Clip) -> float:
+    """As seen when the part maps were drawn; measured anew for a result of an earlier session."""
+    seen = runtime.depths.get(clip.id, -1.0)
+    if scene.camera.data.clip_start < seen < float("inf"):
+        return seen * placement.IN_FRONT
+    return depth_of_character(scene, clip)
 
 
 def depth_of_character(scene: bpy.types.Scene, clip: Clip) -> float:

@@ -5,15 +5,17 @@ Reading a frame needs Blender's main thread (about 10 ms), drawing it does not (
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Protocol
 
 import bpy
+import numpy as np
 
-from ..animation import Animation
 from ..densepose.errors import DensePoseError
 from ..raster.png import encode_labels
 from ..scene.characters import Character
@@ -28,10 +30,19 @@ AHEAD = 4
 WORKERS = 2
 
 
+class Taker(Protocol):
+    """Whoever wants part maps: an Animation, or somebody who compares them."""
+
+    def add_map(self, frame: int, png: bytes) -> None: ...
+
+    def cancel(self) -> None: ...
+
+
 class Drawing:
-    """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `animations`, which wait for them.
+    """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `takers`, which wait for them.
 
     The scene is kept by its session id: it may be renamed or deleted meanwhile, and undo replaces it in memory.
+    nearest: metres from the camera to the nearest point of the characters in the frames drawn so far.
     """
 
     def __init__(
@@ -40,18 +51,19 @@ class Drawing:
         characters: Sequence[Character],
         frames: Sequence[int],
         size: tuple[int, int],
-        animations: Sequence[Animation],
+        takers: Sequence[Taker],
         *,
         mitten: bool = False,
     ) -> None:
-        self.animations = list(animations)
+        self.takers = list(takers)
+        self.nearest = math.inf
         self.error: DensePoseError | None = None
         self._scene = scene.session_uid
         self._characters = list(characters)
         self._to_read = deque(enumerate(frames))
         self._size = size
         self._mitten = mitten
-        self._drawn: deque[tuple[int, Future[bytes]]] = deque()
+        self._drawn: deque[tuple[int, Future[tuple[bytes, float]]]] = deque()
         self._pool = ThreadPoolExecutor(WORKERS, "magicanimate drawing")
 
     @property
@@ -70,7 +82,7 @@ class Drawing:
             self.cancel()
 
     def cancel(self) -> None:
-        """Stop drawing. The jobs themselves are not told."""
+        """Stop drawing. The takers are not told."""
         self._to_read.clear()
         self._drawn.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -86,21 +98,25 @@ class Drawing:
         with closing(readings):  # which puts the scene back to the frame that the person looks at
             for reading in readings:
                 number, _ = self._to_read.popleft()
-                self._drawn.append((number, self._pool.submit(_png, reading)))
+                self._drawn.append((number, self._pool.submit(_draw, reading)))
                 if time.monotonic() > until or len(self._drawn) >= AHEAD:
                     break
 
     def _hand_over(self) -> None:
         while self._drawn and self._drawn[0][1].done():
             number, future = self._drawn.popleft()
-            png = future.result()
-            for animation in self.animations:
-                if not animation.poll().state.ended:
-                    animation.add_map(number, png)
+            png, depth = future.result()
+            self.nearest = min(self.nearest, depth)
+            for taker in self.takers:
+                with suppress(ValueError):  # it ended meanwhile, or has this map
+                    taker.add_map(number, png)
 
 
-def _png(reading: FrameReading) -> bytes:
-    return encode_labels(reading.draw())
+def _draw(reading: FrameReading) -> tuple[bytes, float]:
+    """The part map as PNG, and the depth of the nearest point before the camera. In a thread."""
+    view = reading.camera.view
+    depths = -(reading.geometry.positions @ view[2, :3].astype(np.float32) + np.float32(view[2, 3]))
+    return encode_labels(reading.draw()), float(depths.min())
 
 
 def _occupied() -> bool:

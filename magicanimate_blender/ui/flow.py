@@ -6,11 +6,23 @@ from collections.abc import Sequence
 
 import bpy
 
-from ..animation import PRESETS, Animation, JobSpec, Preset, Record, State, variations
+from ..animation import (
+    PRESETS,
+    Animation,
+    JobSpec,
+    Preset,
+    Record,
+    State,
+    redo_only_settings,
+    variations,
+    what_changed,
+)
+from ..client import sha256
 from ..scene.errors import SceneError
 from ..scene.labels import label_characters
 from . import engine_settings
-from .drawing import Drawing
+from .delivery import PREVIEW
+from .drawing import Drawing, Taker
 from .request import Request, marked_frames, prepare
 from .runtime import Runtime
 from .settings import remember_job
@@ -26,10 +38,45 @@ def animate(runtime: Runtime, scene: bpy.types.Scene) -> Animation:
 
 def regenerate(runtime: Runtime, scene: bpy.types.Scene, base: Record) -> Animation:
     """Animate again, computing only the frames that changed since `base`, and those that are marked."""
-    request = prepare(scene, frames=_same_frames(scene, base))
-    chosen = scene.magicanimate
-    redo, keep = (marked_frames(text, base.spec) for text in (chosen.redo, chosen.keep))
-    return submit(runtime, scene, request.with_spec(base=base.id, redo=redo, keep=keep))[0]
+    runtime.plans.pop(base.id, None)
+    return submit(runtime, scene, _upon(scene, base))[0]
+
+
+def check_changes(runtime: Runtime, scene: bpy.types.Scene, base: Record) -> None:
+    """Draw the part maps and find out what regenerating `base` would compute; see `Runtime.plans`."""
+    request = _upon(scene, base)
+    label_characters(request.characters)
+    runtime.plans[base.id] = "Drawing part maps to compare"
+    comparison = Comparison(runtime, base, request.spec)
+    runtime.drawings.append(_drawing(scene, request, [comparison]))
+
+
+class Comparison:
+    """Takes part maps instead of a job, and says what changed once it has all."""
+
+    def __init__(self, runtime: Runtime, base: Record, spec: JobSpec) -> None:
+        self._runtime = runtime
+        self._base = base
+        self._spec = spec
+        self._digests: dict[int, str] = {}
+
+    def add_map(self, frame: int, png: bytes) -> None:
+        self._digests[frame] = sha256(png)
+        if len(self._digests) == self._spec.frames:
+            digests = [self._digests[n] for n in range(self._spec.frames)]
+            redo_only = redo_only_settings(engine_settings.schema())
+            plan = what_changed(self._base, self._spec, digests, redo_only=redo_only)
+            self._runtime.plans[self._base.id] = plan.sentence
+
+    def cancel(self) -> None:
+        self._runtime.plans.pop(self._base.id, None)
+
+
+def _upon(scene: bpy.types.Scene, base: Record) -> Request:
+    """The scene's choices as a job that builds upon an earlier result, with the frames that are marked."""
+    request, chosen = prepare(scene), scene.magicanimate
+    redo, keep = (marked_frames(text, request.spec) for text in (chosen.redo, chosen.keep))
+    return request.with_spec(base=base.id, redo=redo, keep=keep)
 
 
 def vary(runtime: Runtime, scene: bpy.types.Scene, count: int) -> list[Animation]:
@@ -52,7 +99,10 @@ def preview_frame(runtime: Runtime, scene: bpy.types.Scene) -> Animation:
     settings = PRESETS[0].apply(engine_settings.values(scene), engine_settings.schema())
     frames = range(now - NEIGHBOURS * step, now + NEIGHBOURS * step, step)
     request = prepare(scene, frames=frames, settings=settings)
-    return submit(runtime, scene, request.with_spec(name=f"{scene.name} preview of {now}"))[0]
+    for old in [record for record in runtime.records() if record.spec.group == PREVIEW and record.state.ended]:
+        runtime.animations.forget(old.id)
+        runtime.animations.history.delete(old.id)
+    return submit(runtime, scene, request.with_spec(name=f"Preview of frame {now}", group=PREVIEW))[0]
 
 
 def submit(
@@ -63,12 +113,14 @@ def submit(
     animations = [runtime.animations.start(spec, request.reference) for spec in specs or [request.spec]]
     for animation in animations:
         remember_job(scene, animation.id)
-    drawing = Drawing(
-        scene, request.characters, request.frames, request.size, animations, mitten=scene.magicanimate.mitten
-    )
-    runtime.drawings.append(drawing)
+    runtime.drawings.append(_drawing(scene, request, animations))
     runtime.forget_records()
     return animations
+
+
+def _drawing(scene: bpy.types.Scene, request: Request, takers: Sequence[Taker]) -> Drawing:
+    mitten = scene.magicanimate.mitten
+    return Drawing(scene, request.characters, request.frames, request.size, takers, mitten=mitten)
 
 
 def use_preset(scene: bpy.types.Scene, preset: Preset) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
+from ..animation import Animation
 from ..results import colours
-from . import geometry, messages, overlay, runtime, scene_facts
+from . import geometry, live_preview, messages, overlay, runtime, scene_facts
 from .settings import remember_job
 
 _owner = object()
@@ -20,9 +21,9 @@ def before_load(*_: object) -> None:
     current = runtime.active()
     for drawing in current.drawings if current else ():
         drawing.cancel()
-        for animation in drawing.animations:
-            if animation.missing_maps():
-                animation.cancel()
+        for taker in drawing.takers:
+            if not (isinstance(taker, Animation) and not taker.missing_maps()):
+                taker.cancel()
     if current:
         current.drawings.clear()
     _scene_of_job.clear()
@@ -72,6 +73,7 @@ def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None =
     if depsgraph is not None and geometry.was_edited(depsgraph):
         geometry.forget()
     overlay.mark_changed()
+    live_preview.mark_changed()
     scene_facts.mark_changed(scene)
     for job in scene.magicanimate.jobs:
         _scene_of_job[job.name] = scene.session_uid

@@ -6,6 +6,7 @@ import bpy
 from bpy.props import CollectionProperty, IntProperty
 
 from ..animation import Record
+from .delivery import PREVIEW
 from .runtime import Runtime
 
 
@@ -33,7 +34,8 @@ def sync(current: Runtime, scene: bpy.types.Scene) -> None:
 def shown(current: Runtime, scene: bpy.types.Scene) -> list[Record]:
     """Results of the scene, or all, newest first."""
     mine = scene.magicanimate
-    return [record for record in current.records() if mine.all_scenes or record.id in mine.jobs]
+    records = (record for record in current.records() if record.spec.group != PREVIEW)
+    return [record for record in records if mine.all_scenes or record.id in mine.jobs]
 
 
 def register() -> None:

@@ -68,6 +68,10 @@ class Runtime:
         self.drawings: list[Drawing] = []
         self.delivered: set[str] = set()
         """Jobs whose end was dealt with."""
+        self.depths: dict[str, float] = {}
+        """Nearest depth of the characters, by job of this session."""
+        self.plans: dict[str, str] = {}
+        """What regenerating a result would compute, in a sentence, where it was asked for."""
         self.task: Task | None = None
         """What the server is asked to do as a whole: start, stop."""
         self.problem: ClientError | None = None
@@ -115,9 +119,6 @@ class Runtime:
             return animation.record
         return next((record for record in self.records() if record.id == job), None)
 
-    def drawing_of(self, job: str) -> Drawing | None:
-        return next((d for d in self.drawings if any(a.id == job for a in d.animations)), None)
-
     def current(self, scene: bpy.types.Scene) -> Animation | None:
         """The job to show for a scene: the first that has not ended, else the last."""
         mine = [a for a, _ in self.animations.poll() if a.id in scene.magicanimate.jobs]
@@ -157,6 +158,7 @@ class Runtime:
         """End all threads. Jobs go on in the server; if Blender is left, so may the server itself."""
         for drawing in self.drawings:
             drawing.cancel()
+        self.drawings.clear()
         self.animations.close()
         if self._watch is not None:
             self._watch.close()

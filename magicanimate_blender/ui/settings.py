@@ -110,6 +110,10 @@ class SceneSettings(bpy.types.PropertyGroup):
     weights: StringProperty(name="Weights", description="Weights of the engine; empty: the best that are there")
     show_advanced: BoolProperty(name="Advanced", description="All settings of the engine")
 
+    live_preview: BoolProperty(
+        name="Live Preview", description="Preview the current frame by itself whenever scrubbing or posing stops"
+    )
+
     # Results
     then: EnumProperty(
         name="When Done",

@@ -1,7 +1,7 @@
 """Pictures in the panel, as icons.
 
-Panels may not load anything while they are drawn: they ask, and the timer loads. Blender's own loader of previews is not
-used, for it keeps files by name and second, and a running job rewrites its preview faster.
+Panels may not load anything while they are drawn: they ask, and the timer loads. Blender's own loader of previews is
+not used, for it keeps files by name and second, and a running job rewrites its preview faster.
 """
 
 from __future__ import annotations

@@ -9,7 +9,18 @@ import bpy
 from ..animation import Animation, Snapshot, State
 from ..client import ClientError
 from ..densepose.errors import DensePoseError
-from . import delivery, engine_settings, engines, messages, overlay, results_list, runtime, scene_facts, thumbnails
+from . import (
+    delivery,
+    engine_settings,
+    engines,
+    live_preview,
+    messages,
+    overlay,
+    results_list,
+    runtime,
+    scene_facts,
+    thumbnails,
+)
 
 log = logging.getLogger(__name__)
 BUSY, IDLE = 0.1, 0.3
@@ -40,6 +51,7 @@ def _beat() -> float:
         scene_facts.refresh(scene)
         overlay.follow(scene, scene_facts.facts(scene).characters)
         results_list.sync(current, scene)
+        live_preview.consider(current, scene)
     if thumbnails.load_wanted():
         redraw()
     _redraw_if_changed(current)
@@ -51,11 +63,14 @@ def pump(current: runtime.Runtime) -> None:
     for drawing in list(current.drawings):
         drawing.work()
         if drawing.error is not None:
-            for animation in drawing.animations:
-                animation.cancel()
+            for taker in drawing.takers:
+                taker.cancel()
             messages.tell(drawing.error)
         if drawing.done:
             current.drawings.remove(drawing)
+            for taker in drawing.takers:
+                if isinstance(taker, Animation):
+                    current.depths[taker.id] = drawing.nearest
     current.end_task()
     for animation, now in current.animations.poll():
         if now.state.ended and animation.id not in current.delivered:
@@ -89,7 +104,8 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
     task = current.installation.task
     shown = (
         [now for _, now in current.animations.poll()],
-        [len(drawing.animations) for drawing in current.drawings],
+        [len(drawing.takers) for drawing in current.drawings],
+        dict(current.plans),
         current.watch.status.version,
         task and task.poll(),
         current.task,

@@ -73,6 +73,18 @@ class MAGICANIMATE_OT_regenerate(OfResult, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MAGICANIMATE_OT_check_changes(OfResult, bpy.types.Operator):
+    bl_idname = "magicanimate.check_changes"
+    bl_label = "What Changed?"
+    bl_description = "Find out which frames regenerating would compute, without starting it"
+    bl_options = {"REGISTER"}
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        flow.check_changes(runtime(), self.scene(context), self.record(context))
+        return {"FINISHED"}
+
+
 class MAGICANIMATE_OT_promote(OfResult, bpy.types.Operator):
     bl_idname = "magicanimate.promote"
     bl_label = "Choose"
@@ -169,6 +181,7 @@ CLASSES = (
     MAGICANIMATE_OT_preview_frame,
     MAGICANIMATE_OT_vary,
     MAGICANIMATE_OT_regenerate,
+    MAGICANIMATE_OT_check_changes,
     MAGICANIMATE_OT_promote,
     MAGICANIMATE_OT_cancel,
     MAGICANIMATE_OT_retry,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ...animation import Animation, Snapshot, State
-from .. import messages, thumbnails
+from .. import flow, messages, thumbnails
+from ..delivery import PREVIEW
 from ..messages import Message, message_of
 from ..problems import first_problem
 from ..runtime import Runtime, runtime
@@ -44,13 +45,6 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
                 button = row.operator(problem.operator, text=problem.label)
                 for name, value in problem.options.items():
                     setattr(button, name, value)
-        else:
-            row = column.row(align=True)
-            row.operator("magicanimate.preview_frame", text="Preview Frame")
-            row.operator("magicanimate.vary")
-            row.prop(scene.magicanimate, "variations", text="")
-        column.prop(scene.magicanimate, "then")
-        column.prop(scene.magicanimate, "cut_out")
         draw_install(column, current)
         for message in (messages.current(), current.problem and message_of(current.problem)):
             if message:
@@ -61,6 +55,23 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
         waiting = [a for a, now in current.animations.poll() if not now.state.ended and a is not animation]
         if waiting:
             column.label(text=f"{len(waiting)} more waiting", icon="SORTTIME")
+        row = column.row(align=True)
+        row.operator("magicanimate.preview_frame", text="Preview Frame")
+        row.prop(scene.magicanimate, "live_preview", text="", icon="FILE_REFRESH")
+        row = column.row(align=True)
+        row.operator("magicanimate.vary")
+        row.prop(scene.magicanimate, "variations", text="")
+
+
+class MAGICANIMATE_PT_delivery(InSidebar, bpy.types.Panel):
+    bl_label = "When Done"
+    bl_parent_id = "MAGICANIMATE_PT_animate"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column, chosen = self.layout.column(), context.scene.magicanimate
+        column.prop(chosen, "then", text="")
+        column.prop(chosen, "cut_out")
 
 
 def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation) -> None:
@@ -73,6 +84,9 @@ def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation)
     if now.state is State.FAILED:
         draw_mendable(box, Message(now.message, now.fix, now.code))
         box.operator("magicanimate.retry", icon="FILE_REFRESH").job = animation.id
+    elif now.state is State.DONE and animation.spec.group == PREVIEW:
+        box.template_icon(thumbnails.icon(animation.id, animation.folder.frame(flow.NEIGHBOURS)), scale=8.0)
+        wrapped(box, animation.spec.name)
     elif now.state.ended:
         note = "" if now.state is not State.CANCELLED else f": {now.frames_fetched} of {now.frames} frames are kept"
         wrapped(box, f"{animation.spec.name}: {now.state.title.lower()}{note}", "CHECKMARK" if not note else "X")
@@ -135,4 +149,4 @@ def draw_install(layout: bpy.types.UILayout, current: Runtime) -> None:
     box.operator("magicanimate.cancel_install", icon="CANCEL")
 
 
-CLASSES = (MAGICANIMATE_PT_animate,)
+CLASSES = (MAGICANIMATE_PT_animate, MAGICANIMATE_PT_delivery)

@@ -20,7 +20,7 @@ class MAGICANIMATE_PT_reference(InSidebar, bpy.types.Panel):
             return
         preview = chosen.reference.preview_ensure()
         if preview is not None and preview.icon_id:
-            column.template_icon(preview.icon_id, scale=7.0)
+            column.template_icon(preview.icon_id, scale=5.0)
         row = column.row(align=True)
         row.prop(chosen, "reference", text="")
         row.operator("magicanimate.open_reference", text="", icon="FILEBROWSER")

@@ -6,7 +6,7 @@ import bpy
 
 from ...animation import Record, State
 from ...results import uses_of
-from .. import clips, thumbnails
+from .. import clips, engine_settings, thumbnails
 from ..messages import Message
 from ..operators.common import selected
 from ..runtime import runtime
@@ -81,10 +81,16 @@ def draw_actions(layout: bpy.types.UILayout, context: bpy.types.Context, record:
     row = box.row()
     row.scale_y = 1.2
     row.operator("magicanimate.regenerate", icon="FILE_REFRESH")
+    row.operator("magicanimate.check_changes", text="", icon="QUESTION")
+    plan = runtime().plans.get(record.id)
+    if plan:
+        wrapped(box, plan, "INFO")
     for marks in ("redo", "keep"):
         row = box.row(align=True)
         row.prop(chosen, marks)
         row.operator("magicanimate.mark_frame", text="", icon="ADD").marks = marks
+    if chosen.redo and "redo_seed" in engine_settings.names():
+        box.prop(engine_settings.group(context.scene), "redo_seed")
     if record.spec.group:
         draw_group(layout, record)
 

@@ -1,5 +1,7 @@
 """From a click to a plane in the scene, against a scripted server."""
 
+import time
+
 import bpy
 import numpy as np
 import pytest
@@ -10,7 +12,16 @@ from magicanimate_blender.results import uses_of
 from magicanimate_blender.scene.characters import find_characters
 from magicanimate_blender.scene.errors import SceneError
 from magicanimate_blender.scene.part_maps import part_maps
-from magicanimate_blender.ui import engine_settings, flow, handlers, messages, results_list, runtime
+from magicanimate_blender.ui import (
+    engine_settings,
+    flow,
+    handlers,
+    live_preview,
+    messages,
+    results_list,
+    runtime,
+    timer,
+)
 from magicanimate_blender.ui.request import marked_frames
 
 
@@ -116,6 +127,65 @@ def test_a_preview_takes_the_neighbours_along(stage, current, server, finish):
     bpy.ops.magicanimate.preview_frame()
     spec = last(current).spec
     assert (spec.frame_start, spec.frames) == (12, 16)
+
+
+def test_a_preview_is_shown_in_the_panel_only(stage, current, finish):
+    bpy.ops.magicanimate.preview_frame()
+    first = last(current)
+    finish(first)
+    assert not uses_of(first.id)
+    results_list.sync(current, stage)
+    assert len(bpy.context.window_manager.magicanimate_results) == 0
+    bpy.ops.magicanimate.preview_frame()
+    assert not first.folder.path.exists()
+
+
+def test_live_previews_follow_the_scene_but_not_themselves(stage, current, finish, monkeypatch):
+    monkeypatch.setattr(live_preview, "PAUSE", 0.0)
+    stage.magicanimate.live_preview = True
+
+    def previewed():
+        """Whether a preview was started within some beats; its end is waited for."""
+        before = [animation.id for animation, _ in current.animations.poll()]
+        for _ in range(60):
+            timer.pump(current)
+            live_preview.consider(current, bpy.context.scene)
+            time.sleep(0.005)
+        started = [animation for animation, _ in current.animations.poll() if animation.id not in before]
+        for animation in started:
+            finish(animation)
+        return bool(started)
+
+    stage.frame_set(3)
+    assert previewed()
+    assert not previewed()
+    stage.objects["Sample Female"].pose.bones["left_shoulder"].rotation_quaternion = (1, 0.5, 0, 0)
+    bpy.context.view_layer.update()
+    assert previewed()
+    assert not previewed()
+
+
+def test_what_changed_is_told_before_regenerating(stage, current, server, finish):
+    stage.frame_end = 14
+    bpy.ops.magicanimate.animate()
+    first = last(current)
+    finish(first)
+    jobs = len(server.jobs)
+
+    def plan():
+        bpy.ops.magicanimate.check_changes(job=first.id)
+        while current.drawings:
+            timer.pump(current)
+        return current.plans[first.id]
+
+    assert plan().startswith("Nothing changed")
+    bone = stage.objects["Sample Female"].pose.bones["left_shoulder"]
+    bone.rotation_quaternion = (1, 0.5, 0, 0)
+    bone.keyframe_insert("rotation_quaternion", frame=1)
+    assert "of 14 frames will be computed" in plan()
+    engine_settings.assign(stage, {"seed": 77})
+    assert plan() == "All 14 frames will be computed: another seed"
+    assert len(server.jobs) == jobs
 
 
 def test_cancel_then_try_again(stage, current, server, finish):
