@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ADDON, SERVER = "magicanimate_blender", "inference_server"
 PURE = ("densepose", "raster", "client", "server_manager", "animation")
-BLENDER_MODULES = ("bpy", "bmesh", "gpu", "gpu_extras", "mathutils", "bl_ext", "bl_ui", "bl_operators", "blf", "imbuf", "idprop")
+BLENDER_MODULES = (
+    "bpy",
+    "bmesh",
+    "gpu",
+    "gpu_extras",
+    "mathutils",
+    "bl_ext",
+    "bl_ui",
+    "bl_operators",
+    "blf",
+    "imbuf",
+    "idprop",
+)
 
 
 def modules(package: str) -> list[Path]:

@@ -28,7 +28,7 @@ class LearnedMetrics:
         """Raises UserError if a module cannot be loaded."""
         self.modules: dict[str, torch.jit.ScriptModule] = {}
         for name in ("lpips", *FRECHET) if folder else ():
-            path = folder / f"{name}.pt"  # type: ignore[operator]
+            path = folder / f"{name}.pt"
             if path.exists():
                 try:
                     self.modules[name] = torch.jit.load(path, map_location="cpu").eval()

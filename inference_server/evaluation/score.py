@@ -77,7 +77,7 @@ def summarise(clips: Sequence[EvaluationClip], learned: LearnedMetrics | None = 
         mean=_means(scores),
         identity=person.identity(
             [person.region_colours(clip.output, clip.parts) for clip in known],
-            [person.region_colours(clip.reference[None], clip.reference_parts[None]) for clip in known],  # type: ignore[index]
+            [person.region_colours(clip.reference[None], clip.reference_parts[None]) for clip in known],
         ),
         distribution=learned.frechet((clip.output, clip.truth) for clip in clips) if learned.modules else {},
     )

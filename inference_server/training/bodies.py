@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+Array = NDArray[np.floating[Any]]
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 

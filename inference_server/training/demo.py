@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from diffusers import AutoencoderKL
@@ -140,7 +141,7 @@ class DemoTraining:
                 every=recipe.report_every,
                 report=lambda s: self._report_denoiser(s, vae, motion=False),
             )
-        return stage.average.modules
+        return cast(Denoiser, stage.average.modules)
 
     def _motion_stage(self, images: Denoiser, vae: AutoencoderKL) -> None:
         recipe = self.recipe
@@ -182,6 +183,6 @@ class DemoTraining:
         self._show(stage, sheet, f"person {quality:.1f} dB")
 
     def _show(self, stage: Stage, sheet: object, words: str) -> None:
-        save_sheet(self.folder / f"{stage.name}_{stage.step:06d}.png", sheet)  # type: ignore[arg-type]
+        save_sheet(self.folder / f"{stage.name}_{stage.step:06d}.png", sheet)
         plot_losses(stage.log, self.folder / f"{stage.name}_losses.png")
         self.say(f"{stage.name}: step {stage.step}, {stage.seconds / 60:.1f} min, {words}")

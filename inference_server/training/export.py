@@ -119,4 +119,4 @@ def as_pipeline_parts(denoiser: Denoiser, vae: AutoencoderKL, tokenizer_folder: 
     networks: list[nn.Module] = [full_unet(denoiser), appearance, controlnet, copy.deepcopy(vae), text_encoder()]
     for network in networks:
         network.eval().requires_grad_(False)
-    return Networks(*networks, tokenizer=load_tokenizer(tokenizer_folder), files=())  # type: ignore[arg-type]
+    return Networks(*networks, tokenizer=load_tokenizer(tokenizer_folder), files=())

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference_server.training.characters import TRAINING_STREAM, Clip, make_clips
 
@@ -47,7 +49,7 @@ class ClipPool:
         return Clip(data["frames"][look], data["parts"], data["references"][look], data["reference_parts"])
 
     @lru_cache(maxsize=256)  # noqa: B019 - one pool lives as long as the run
-    def _load(self, motion: int) -> dict[str, np.ndarray]:
+    def _load(self, motion: int) -> dict[str, NDArray[Any]]:
         with np.load(self._path(motion)) as data:
             return dict(data)
 

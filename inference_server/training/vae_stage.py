@@ -29,12 +29,12 @@ def new_autoencoder(size: int) -> AutoencoderKL:
     return vae
 
 
-def to_tensor(pictures: np.ndarray) -> Tensor:
+def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
     """uint8 (N, H, W, 3) -> float (N, 3, H, W) in -1..1."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def permute_colours(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def permute_colours(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """The same pictures with the colour channels exchanged: six wardrobes for the price of one."""
     return np.ascontiguousarray(pictures[..., rng.permutation(3)])
 
