@@ -1,6 +1,11 @@
 """Fixtures for a real Blender window: which Blenders there are, the zip, and where pictures go."""
 
+import json
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +37,21 @@ def pictures(request: pytest.FixtureRequest, chroot: Path, tmp_path: Path) -> Pa
     """Where a run's screenshots and logs are left: below WINDOW_PICTURES where that is set."""
     kept = os.environ.get("WINDOW_PICTURES")
     return Path(kept, chroot.name, request.node.originalname) if kept else tmp_path / "out"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A real server with the demo weights; the environment that tells a driver where it is."""
+    data = tmp_path / "server"
+    command = [sys.executable, "-m", "inference_server", "serve", "--port", "0", "--data-dir", str(data)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        running = data / "server.json"
+        while not running.exists():
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.1)
+        url = json.loads(running.read_text())["url"]
+        yield {"SERVER_URL": url, "SERVER_TOKEN": (data / "token").read_text().strip()}
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import bpy
@@ -109,11 +109,41 @@ def click(x: int, y: int, button: int = 1) -> None:
     xdotool("mousemove", x, y, "sleep", 0.05, "mousemove", x + 1, y, "sleep", 0.1, "click", button)
 
 
+def find_button(operator: str, across: float = 0.5) -> Generator[float, None, tuple[int, int]]:
+    """Where the sidebar shows a button of an operator, as `x, y = yield from harness.find_button("mesh.dupli")`.
+
+    Blender tells nobody where its buttons are, but Ctrl C over one copies its command: so go down the sidebar, a part
+    `across` of its width from the left, and ask. Only what is in view and not greyed out is found.
+    """
+    sidebar = region()
+    for down in range(20, sidebar.height - 10, 9):
+        x, y = on_display(sidebar.x + int(sidebar.width * across), sidebar.y + sidebar.height - 1 - down)
+        bpy.context.window_manager.clipboard = ""
+        xdotool("mousemove", x, y)
+        yield 0.1
+        xdotool("mousemove", x + 1, y, "key", "ctrl+c")
+        yield 0.15
+        if bpy.context.window_manager.clipboard.startswith(f"bpy.ops.{operator}("):
+            return x, y
+    raise AssertionError(f"there is no button of {operator} in view")
+
+
+def click_button(operator: str, across: float = 0.5) -> Steps:
+    x, y = yield from find_button(operator, across)
+    click(x, y)
+    yield 0.5
+
+
 def scroll_region(notches: int, kind: str = "UI") -> None:
     """Turn the wheel over the middle of a region; positive goes down."""
+    hover(kind)
+    xdotool("sleep", 0.1, "click", "--repeat", abs(notches), 5 if notches > 0 else 4)
+
+
+def hover(kind: str = "WINDOW") -> None:
+    """Put the mouse over a region, which then gets the keys."""
     inside = region(kind)
-    x, y = on_display(inside.x + inside.width // 2, inside.y + inside.height // 2)
-    xdotool("mousemove", x, y, "sleep", 0.1, "click", "--repeat", abs(notches), 5 if notches > 0 else 4)
+    xdotool("mousemove", *on_display(inside.x + inside.width // 3, inside.y + inside.height // 2))
 
 
 def press(key: str) -> None:
