@@ -12,6 +12,7 @@ def load_sequence(scene: bpy.types.Scene, clip: Clip) -> bpy.types.Image:
     """The image sequence of the clip's frames: the one that is there, or a new one."""
     image = _of(clip, matte=False) or _load(clip, clip.frames, clip.name)
     image.colorspace_settings.name = colorspace_for(scene)
+    image.use_view_as_render = True  # else an image editor would show it without the view that it is read for
     return image
 
 

@@ -16,11 +16,13 @@ from . import (
     results_list,
     runtime,
     settings,
+    signals,
     thumbnails,
     timer,
 )
 
 MODULES = (
+    signals,
     preferences,
     settings,
     engine_settings,

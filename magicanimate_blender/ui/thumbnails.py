@@ -17,10 +17,15 @@ from .reference import resized
 SIDE = 256
 """Longest side of an icon's picture in pixels."""
 
+KEPT = 3
+"""Older versions of a picture that stay: what was drawn a moment ago may still refer to them."""
+
 _icons: bpy.utils.previews.ImagePreviewCollection | None = None
 _wanted: dict[str, tuple[Path, int]] = {}
-_loaded: dict[str, int] = {}
-"""Version of each picture that was loaded."""
+_loaded: dict[str, list[str]] = {}
+"""For each picture the names of its versions in `_icons`, oldest first."""
+_asked: dict[str, int] = {}
+"""The version of each picture that was looked for last."""
 
 
 def icon(job: str, path: Path | None, version: int = 0) -> int:
@@ -28,9 +33,10 @@ def icon(job: str, path: Path | None, version: int = 0) -> int:
     if _icons is None or path is None:
         return 0
     key = f"{job}/{path.name}"
-    if _loaded.get(key) != version:
+    if _asked.get(key) != version:
         _wanted[key] = (path, version)
-    return _icons[key].icon_id if key in _icons else 0
+    versions = _loaded.get(key)
+    return _icons[versions[-1]].icon_id if versions else 0
 
 
 def load_wanted() -> bool:
@@ -38,20 +44,25 @@ def load_wanted() -> bool:
     if _icons is None or not _wanted:
         return False
     key, (path, version) = _wanted.popitem()
-    _loaded[key] = version
+    _asked[key] = version
     pixels = _read(path)
     if pixels is None:
         return False
-    entry = _icons[key] if key in _icons else _icons.new(key)
+    versions = _loaded.setdefault(key, [])
+    number = int(versions[-1].rpartition("/")[2]) + 1 if versions else 0
+    versions.append(f"{key}/{number}")
+    entry = _icons.new(versions[-1])
     entry.image_size = pixels.shape[1], pixels.shape[0]
     entry.image_pixels_float = pixels.ravel().tolist()
+    while len(versions) > KEPT + 1:
+        del _icons[versions.pop(0)]
     return True
 
 
 def forget(job: str) -> None:
     """Its pictures changed or are gone."""
-    for key in [key for key in _loaded if key.startswith(f"{job}/")]:
-        del _loaded[key]
+    for key in [key for key in _asked if key.startswith(f"{job}/")]:
+        del _asked[key]
 
 
 def _read(path: Path) -> np.ndarray | None:
@@ -87,5 +98,5 @@ def unregister() -> None:
     if _icons is not None:
         bpy.utils.previews.remove(_icons)
         _icons = None
-    _wanted.clear()
-    _loaded.clear()
+    for known in (_wanted, _loaded, _asked):
+        known.clear()

@@ -110,14 +110,17 @@ def show_side_by_side(context: bpy.types.Context, records: list[Record]) -> None
     window = context.window_manager.windows[-1]
     area = max(window.screen.areas, key=lambda each: each.width * each.height)
     area.type = "IMAGE_EDITOR"
-    for record in records:
-        if record is not records[-1]:
-            with context.temp_override(window=window, area=area):
-                bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+    if len(records) > 1:
+        with context.temp_override(window=window, area=area):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+    editors = [each for each in window.screen.areas if each.type == "IMAGE_EDITOR"]
+    for area, record in zip(sorted(editors, key=lambda each: each.x), records, strict=True):
         clip = clips.clip_of(runtime(), record, cut_out=False)
-        editor = window.screen.areas[-1 if record is not records[0] else 0].spaces.active
-        editor.image = results.load_sequence(context.scene, clip)
-        play_in_editor(editor, clip, context.scene)
+        area.spaces.active.image = results.load_sequence(context.scene, clip)
+        play_in_editor(area.spaces.active, clip, context.scene)
+        region = next(each for each in area.regions if each.type == "WINDOW")
+        with context.temp_override(window=window, area=area, region=region):
+            bpy.ops.image.view_all(fit_view=True)
 
 
 def play_in_editor(editor: bpy.types.SpaceImageEditor, clip: results.Clip, scene: bpy.types.Scene) -> None:

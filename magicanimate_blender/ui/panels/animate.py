@@ -57,7 +57,7 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
             column.label(text=f"{len(waiting)} more waiting", icon="SORTTIME")
         row = column.row(align=True)
         row.operator("magicanimate.preview_frame", text="Preview Frame")
-        row.prop(scene.magicanimate, "live_preview", text="", icon="FILE_REFRESH")
+        row.prop(scene.magicanimate, "live_preview", text="", icon="AUTO")
         row = column.row(align=True)
         row.operator("magicanimate.vary")
         row.prop(scene.magicanimate, "variations", text="")

@@ -1,6 +1,8 @@
+import signal
 import threading
 
 import bpy
+import pytest
 
 from magicanimate_blender.ui import handlers, timer
 
@@ -43,6 +45,21 @@ def test_disabling_with_a_job_running_ends_its_threads(addon, stage, current, fi
     try:
         assert state()["threads"] == []
     finally:
+        bpy.ops.preferences.addon_enable(module="magicanimate_blender")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="Windows has no such signal")
+def test_a_broken_connection_does_not_end_blender(addon):
+    """Blender 4 leaves SIGPIPE at its default, which ends the program."""
+    bpy.ops.preferences.addon_disable(module="magicanimate_blender")
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        bpy.ops.preferences.addon_enable(module="magicanimate_blender")
+        assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+        bpy.ops.preferences.addon_disable(module="magicanimate_blender")
+        assert signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGPIPE, before)
         bpy.ops.preferences.addon_enable(module="magicanimate_blender")
 
 

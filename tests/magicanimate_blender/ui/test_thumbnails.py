@@ -16,19 +16,20 @@ def test_a_picture_is_loaded_when_it_was_asked_for(picture):
     assert thumbnails.icon("job", picture) == 0  # in background icons have no numbers even later
     assert thumbnails.load_wanted()
     thumbnails.icon("job", picture)
-    entry = thumbnails._icons["job/preview.png"]
+    entry = thumbnails._icons["job/preview.png/0"]
     assert tuple(entry.image_size) == (256, 17)
     assert np.allclose(entry.image_pixels_float[:4], [10 / 255, 200 / 255, 30 / 255, 1], atol=0.01)
     assert not thumbnails.load_wanted()
 
 
-def test_another_version_is_loaded_into_the_same_icon(picture):
-    thumbnails.icon("job2", picture, 1)
-    thumbnails.load_wanted()
-    Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).save(picture)
-    thumbnails.icon("job2", picture, 2)
-    assert thumbnails.load_wanted()
-    assert tuple(thumbnails._icons["job2/preview.png"].image_size) == (8, 8)
+def test_newer_versions_are_loaded_and_few_old_ones_stay(picture):
+    for version in range(8):
+        Image.fromarray(np.full((8, 8 + version, 3), 255, np.uint8)).save(picture)
+        thumbnails.icon("job2", picture, version)
+        assert thumbnails.load_wanted()
+    kept = [name for name in thumbnails._icons if name.startswith("job2/")]
+    assert len(kept) == thumbnails.KEPT + 1
+    assert tuple(thumbnails._icons[kept[-1]].image_size) == (15, 8)
 
 
 def test_a_file_that_is_no_picture_stays_without_icon(addon, tmp_path):
