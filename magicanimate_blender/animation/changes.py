@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from .matching import match_frames
+from .matching import align
 from .record import Record
 from .spec import JobSpec
 from .states import State
@@ -23,7 +24,8 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Partial:
-    """changed: frames with another map, or marked to be redone; computed: these and their neighbours in a window.
+    """changed: new frames, those with another map, beside a cut, or marked to be redone; computed: these and their
+    neighbours in a window.
 
     All others keep the base's picture, bit for bit. stale: those of them whose map is another one than the base's,
     kept because the artist said so.
@@ -36,7 +38,7 @@ class Partial:
 
     @property
     def sentence(self) -> str:
-        return f"{len(self.computed)} of {_frames(self.frames)} will be computed"
+        return f"{len(self.computed) or 'None'} of {_frames(self.frames)} will be computed"
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,30 @@ def what_changed(base: Record | None, spec: JobSpec, maps: Sequence[str], *, red
         return Full(len(maps), "the earlier result is gone")
     if (reason := _why_full(base, spec, redo_only)) is not None:
         return Full(len(maps), reason)
-    if len(maps) != len(base.maps):
-        equal = sum(kept is not None for kept in match_frames(base.maps, maps))
-        moved = f"; {_frames(equal)} have equal part maps, but can only be kept in their place" if equal else ""
-        return Full(len(maps), f"the earlier result has {_frames(len(base.maps))}{moved}")
-    differs = {n for n, digest in enumerate(maps) if digest != base.maps[n]} | set(base.stale)
-    keep = set(spec.keep) - set(spec.redo)
-    changed = (differs | set(spec.redo)) - keep
+    sources = align(base.maps, maps)
+    new = {n for n, source in enumerate(sources) if source is None}
+    older = set(base.stale)
+    differs = {
+        n
+        for n, source in enumerate(sources)
+        if source is not None and (source in older or base.maps[source] != maps[n])
+    }
+    keep = set(spec.keep) - set(spec.redo) - new
     stale = tuple(sorted(differs & keep))
-    if not changed:
+    changed = new | ((differs | set(spec.redo)) - keep)
+    if not changed and sources == tuple(range(len(base.maps))):
         return Unchanged(len(maps), stale)
+    changed |= _beside_cuts(sources)
     # As wide as windows overlap: so far reaches what a changed frame does to its neighbours.
     guard = int(spec.settings.get("context_overlap", 0))
     wide = {n for f in changed for n in range(max(0, f - guard), min(len(maps), f + guard + 1))}
-    return Partial(len(maps), tuple(sorted(changed)), tuple(sorted(wide - keep)), stale)
+    return Partial(len(maps), tuple(sorted(changed - keep)), tuple(sorted(wide - keep)), stale)
+
+
+def _beside_cuts(sources: Sequence[int | None]) -> set[int]:
+    """Frames whose neighbour in the base is gone: both sides of a cut."""
+    cuts = [n for n, (a, b) in enumerate(pairwise(sources)) if a is not None and b is not None and b != a + 1]
+    return {side for n in cuts for side in (n, n + 1)}
 
 
 def redo_only_settings(schema: object) -> frozenset[str]:

@@ -55,10 +55,12 @@ class Fetching:
         client.video(job.id, self._folder.video)
         self._preview(client)
         if job.result is not None:
+            everything = job.result.computed_frames == self._frames  # the server may have had to, and says why
             self._status.keep(
                 seconds=job.result.seconds,
                 computed_frames=job.result.computed_frames,
                 demo_weights=job.result.demo_weights,
+                stale=() if everything else self._status.record.stale,
             )
 
     def preview_of(self, client: Client, job: Job) -> None:

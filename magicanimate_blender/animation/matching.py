@@ -1,4 +1,4 @@
-"""Which frames of an earlier clip a new clip still has, in order."""
+"""Which frame of an earlier clip each frame of a new one continues. The server matches by the same rule."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,44 @@ import numpy as np
 SHORTEST_RUN = 4
 """Frames that moved are kept only in runs of at least so many: shorter ones lie within the reach of a window's
 overlap with the changed frames around them and would be computed anyway."""
+MAX_COMPARISONS = 4096 * 4096
+"""Frames times frames; beyond, frames are matched in place only, for the comparison would take 64 MB and more."""
+
+Sources = tuple[int | None, ...]
 
 
-def match_frames(base: Sequence[str], new: Sequence[str]) -> tuple[int | None, ...]:
-    """For each frame of `new` the frame of `base` it equals, or None.
+def align(base: Sequence[str], new: Sequence[str]) -> Sources:
+    """For each frame of `new` the frame of `base` that it continues, None for one without a forerunner.
 
-    Frames that stay in place match one by one; where frames were inserted, removed or retimed, runs of at least
-    SHORTEST_RUN equal frames match in order. Whichever keeps more frames wins, staying in place if equal.
+    base, new: the frames' maps as sha256. A frame may continue one whose map differs: that is a change, not a new
+    frame. Frames stay in place unless moving them keeps more; those between two kept runs that were as many before
+    continue these.
     """
-    in_place = tuple(n if n < len(base) and base[n] == digest else None for n, digest in enumerate(new))
-    moved = match_runs(base, new, SHORTEST_RUN)
-    return moved if moved.count(None) < in_place.count(None) else in_place
+    in_place: Sources = tuple(n if n < len(base) else None for n in range(len(new)))
+    if _kept(base, new, in_place) == len(new) or len(base) * len(new) > MAX_COMPARISONS:
+        return in_place
+    moved = _fill(match_runs(base, new, SHORTEST_RUN), len(base))
+    return moved if _kept(base, new, moved) > _kept(base, new, in_place) else in_place
 
 
-def match_runs(base: Sequence[str], new: Sequence[str], shortest: int) -> tuple[int | None, ...]:
+def _fill(matched: Sources, base: int) -> Sources:
+    """Gaps between runs that are as long as in the base: their frames changed, nothing was inserted."""
+    sources = list(matched)
+    end, base_end = 0, 0
+    for n, source in enumerate((*matched, base)):
+        if source is None:
+            continue
+        if n - end == source - base_end:
+            sources[end:n] = range(base_end, source)
+        end, base_end = n + 1, source + 1
+    return tuple(sources)
+
+
+def _kept(base: Sequence[str], new: Sequence[str], sources: Sources) -> int:
+    return sum(source is not None and base[source] == new[n] for n, source in enumerate(sources))
+
+
+def match_runs(base: Sequence[str], new: Sequence[str], shortest: int) -> Sources:
     """Keep as many frames of `new` as can be, in the order of `base`, in runs of `shortest` or more.
 
     The longest common subsequence by dynamic programming, but of runs; 1,000 x 1,000 frames are 1,000 numpy rows.
@@ -30,15 +54,15 @@ def match_runs(base: Sequence[str], new: Sequence[str], shortest: int) -> tuple[
         np.array([numbers.setdefault(digest, len(numbers)) for digest in clip], dtype=np.int64) for clip in (base, new)
     )
     # best[i, j]: frames kept of base[:i], new[:j]; ending[i, j]: the same if these end with a kept frame, else 0.
-    best = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int32)
+    best = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int16)  # the shorter clip has at most 4096 frames
     ending = np.zeros_like(best)
-    run = np.zeros(len(b) + 1, dtype=np.int32)
+    run = np.zeros(len(b) + 1, dtype=np.int16)
     for i in range(1, len(a) + 1):
         run[1:] = np.where(a[i - 1] == b, run[:-1] + 1, 0)
         if i >= shortest:
-            begun = np.zeros(len(b) + 1, dtype=np.int32)
+            begun = np.zeros_like(run)
             begun[shortest:] = best[i - shortest, : max(len(b) + 1 - shortest, 0)] + shortest
-            grown = np.zeros(len(b) + 1, dtype=np.int32)
+            grown = np.zeros_like(run)
             grown[1:] = np.where(ending[i - 1, :-1] > 0, ending[i - 1, :-1] + 1, 0)
             ending[i] = np.where(run >= shortest, np.maximum(begun, grown), 0)
         best[i] = np.maximum.accumulate(np.maximum(best[i - 1], ending[i]))

@@ -72,6 +72,14 @@ def test_animate_through_a_killed_server_then_regenerate_one_key(local, tmp_path
     assert same[2]
     assert not same[0]
     assert not same[4]
+
+    moved = animations.start(dataclasses.replace(spec, base=again.id), reference)  # one frame earlier, and one more
+    for frame, drawn in enumerate((1, 2, 3, 20, 5, 9)):
+        moved.add_map(frame, part_map(drawn))
+    now = wait(moved, ended, 60)
+    assert (now.state, now.plan, now.notes) == (State.DONE, "2 of 6 frames will be computed", ()), now
+    assert moved.record.computed_frames == 2
+    assert moved.folder.frame(0).read_bytes() == again.folder.frame(1).read_bytes()
     animations.close()
 
 
