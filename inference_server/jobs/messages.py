@@ -26,6 +26,11 @@ class Run:
     sources: tuple[int | None, ...] = ()
     base_frames: int = 0
 
+    @property
+    def retimed(self) -> bool:
+        """Whether frames of the base moved or their number changed; the engine then writes the steps anew."""
+        return self.sources != tuple(range(self.base_frames))
+
 
 @dataclass(frozen=True)
 class Cancel:

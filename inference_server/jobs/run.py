@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -107,24 +109,12 @@ class JobRun:
         self.send(Done(self.job, result.model_dump()))
 
     def read_task(self, info: EngineInfo) -> Task:
-        maps: dict[str, NDArray[np.uint8]] = {}
-        for name, hashes in self.body.tracks.items():
-            decoded = {digest: self._labels(digest) for digest in dict.fromkeys(hashes)}
-            maps[name] = np.stack([decoded[digest] for digest in hashes])
-        base = None
-        if self.command.base is not None:
-            base = Base(
-                self.folder.trajectory(self.command.base),
-                changed=frozenset(self.command.changed),
-                keep=frozenset(self.body.keep) - frozenset(self.command.changed),
-                sources=self.command.sources if self._is_retimed() else None,
-            )
         return Task(
             reference=read_image(self.blobs.read(self.body.reference), max_pixels=self.limits.pixels),
-            tracks=maps,
+            tracks={name: self._labels(hashes) for name, hashes in self.body.tracks.items()},
             settings=parse_settings(info, self.body.settings),
             trajectory=self.folder.trajectory(self.job),
-            base=base,
+            base=base_of(self.command, self.body, self.folder),
         )
 
     def take_unchanged(self) -> None:
@@ -136,15 +126,11 @@ class JobRun:
                 link_or_copy(self.folder.frame(self.command.base, source), self.folder.frame(self.job, frame))
                 self._frame_done(frame)
         own, other = self.folder.trajectory(self.job), self.folder.trajectory(self.command.base)
-        if not changed and not self._is_retimed() and not own.exists():
+        if not changed and not self.command.retimed and not own.exists():
             part = own.with_name("trajectory.part")
             shutil.rmtree(part, ignore_errors=True)
             shutil.copytree(other, part)
             os.rename(part, own)
-
-    def _is_retimed(self) -> bool:
-        """Whether frames moved or their number changed; the engine then writes the steps anew, in their new order."""
-        return self.command.sources != tuple(range(self.command.base_frames))
 
     def save_frame(self, frame: int, image: NDArray[np.uint8]) -> None:
         write_bytes(self.folder.frame(self.job, frame), self._credentials.sign_png(png_bytes(image)))
@@ -209,14 +195,33 @@ class JobRun:
         with contextlib.suppress(PermissionError):  # Windows: somebody is reading the last one
             write_bytes(self.folder.job(self.job) / "preview.png", self._credentials.sign_png(png_bytes(image)))
 
-    def _labels(self, digest: str) -> NDArray[np.uint8]:
-        return read_labels(self.blobs.read(digest), name="A part map", max_pixels=self.limits.pixels)
+    def _labels(self, hashes: Sequence[str]) -> NDArray[np.uint8]:
+        """Part maps (F, H, W) in a file without a name, so that a long clip takes no memory."""
+        with tempfile.TemporaryFile(dir=self.folder.job(self.job)) as file:
+            for digest, same in groupby(hashes):
+                labels = read_labels(self.blobs.read(digest), name="A part map", max_pixels=self.limits.pixels)
+                for _ in same:
+                    file.write(labels)
+            file.flush()
+            return np.memmap(file, np.uint8, "r", shape=(len(hashes), *labels.shape))
 
     def _base_description(self) -> dict[str, Any]:
         """Nothing was computed: the pixels are the base's, so its engine is described."""
         assert self.command.base is not None
         recipe = json.loads((self.folder.job(self.command.base) / "recipe.json").read_text())
         return dict(recipe["run"])
+
+
+def base_of(command: Run, body: JobBody, folder: DataFolder) -> Base | None:
+    """The earlier result as the engine takes it."""
+    if command.base is None:
+        return None
+    return Base(
+        folder.trajectory(command.base),
+        changed=frozenset(command.changed),
+        keep=frozenset(body.keep) - frozenset(command.changed),
+        sources=command.sources if command.retimed else None,
+    )
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from inference_server.engines.magicanimate.info import MAGICANIMATE, MagicAnimateSettings
 from inference_server.engines.magicanimate.pipeline import NOISE_TILE, MagicAnimatePipeline, Run
-from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
+from inference_server.engines.protocol import Base, EngineInfo, Images, Progress, Report, Task
 from inference_server.engines.trajectory import Trajectory
 from inference_server.provenance.recipe import sha256_of
-from inference_server.sampling.denoise import KeptLatents, Retimed, changed_by_retiming, widen
+from inference_server.sampling.denoise import KeptLatents, Retimed, changed_by_retiming, follow, widen
 from inference_server.sampling.noise import starting_noise
 
 PREVIEW_SECONDS = 1.0
@@ -55,7 +56,7 @@ class MagicAnimateEngine:
             run = self._prepare(task, settings, labels, report)
             base, active = self._base(task, settings, run, base_facts)
             latents = self._denoise(task, settings, run, base, active, base_facts, report)
-            chosen = sorted(range(frames) if active is None else active)
+            chosen = [frame for frame in range(frames) if active is None or frame in active]
             for done, (frame, image) in enumerate(self.pipeline.decode(latents, chosen)):
                 yield frame, image
                 report(Progress("decoding", settings.steps, settings.steps, done + 1, len(chosen)))
@@ -89,18 +90,16 @@ class MagicAnimateEngine:
         kept: KeptLatents = Trajectory.of_base(
             base.trajectory, settings.steps, run.latents.shape, facts, any_length=base.sources is not None
         )
-        changed, new = base.changed, frozenset[int]()
+        active = active_frames(base, settings.context_overlap, run.frames)
         if base.sources is not None:
-            sources = (*base.sources, *(None for _ in padding))
-            kept, new = Retimed(kept, sources), frozenset(n for n, source in enumerate(sources) if source is None)
-            changed |= changed_by_retiming(base.sources)
-        active = (widen(changed, settings.context_overlap, run.frames) - base.keep) | new
-        if run.frames - 1 in active:
+            kept = Retimed(kept, (*base.sources, *(None for _ in padding)))
+        if base.sources is not None or run.frames - 1 in active:
             active |= frozenset(padding)  # which repeats the last frame
         if settings.redo_seed is not None:
             noise = starting_noise(settings.redo_seed, count, tuple(run.latents.shape[1:]), tile=NOISE_TILE)
             redone = sorted(active)
             run.latents[redone] = noise[redone] * run.solver.init_noise_sigma
+        run.latents = follow(run.latents, kept, 0, sorted(set(range(count)) - active))
         return kept, active
 
     def _denoise(
@@ -120,6 +119,10 @@ class MagicAnimateEngine:
             own["active"] = None if active is None else sorted(active)
             trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, {**base_facts, **own})
             start, run.latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
+        if active is not None and not active and trajectory is not None:
+            assert base is not None  # frames only moved: their steps are kept in the new order
+            for done in range(start + 1, settings.steps + 1):
+                trajectory.save(done, base.at(done, range(len(run.latents))))
         frames, last_preview = run.frames, time.monotonic()
 
         def on_step(done: int, latents: Tensor, clean: Tensor) -> None:
@@ -154,6 +157,18 @@ class MagicAnimateEngine:
         self.pipeline.store.clear()
 
 
+def active_frames(base: Base, guard: int, frames: int) -> frozenset[int]:
+    """Frames to compute: those that changed, are new or stand beside a cut, and up to `guard` around each.
+
+    Frames that are kept are left out, unless they are new.
+    """
+    sources = base.sources or ()
+    new = frozenset(n for n, source in enumerate(sources) if source is None)
+    return (widen(base.changed | changed_by_retiming(sources), guard, frames) - base.keep) | new
+
+
 def digest(array: Images) -> str:
     """sha256 of an array's shape and content."""
-    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
+    found = hashlib.sha256(repr(array.shape).encode())
+    found.update(np.ascontiguousarray(array))  # no copy, so that a clip that lies on disk may stay there
+    return found.hexdigest()

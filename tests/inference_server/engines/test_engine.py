@@ -148,6 +148,24 @@ def test_a_removed_frame_costs_both_sides_of_the_cut(engine, base):
     assert set(frames) == set(range(15, 25))
 
 
+def test_a_trimmed_result_computes_nothing_and_can_be_built_upon(engine, base, tmp_path, calls):
+    trimmed, sources = maps()[5:], tuple(range(5, FRAMES))
+    calls.clear()
+    given = task(trimmed, trajectory=tmp_path / "t", base=Base(base[0], frozenset(), sources=sources))
+    assert run(engine, given) == {}
+    assert not calls
+    again = run(engine, task(trimmed, base=Base(tmp_path / "t", frozenset({0}))))
+    assert set(again) == set(range(5))
+
+
+def test_frames_that_pad_the_clip_are_not_given_out(engine, tmp_path):
+    settings = {"windows": "original"}  # 26 frames are computed as 32
+    whole = run(engine, task(maps(), settings=settings, trajectory=tmp_path / "t"))
+    changed = Base(tmp_path / "t", frozenset({FRAMES - 1}))
+    frames = run(engine, task(maps({FRAMES - 1}), settings=settings, base=changed))
+    assert (len(whole), set(frames)) == (FRAMES, set(range(FRAMES - 5, FRAMES)))
+
+
 def test_other_noise_for_redone_frames(engine, base):
     redo = Base(base[0], frozenset({2}))
     same = run(engine, task(maps(), base=redo))

@@ -82,23 +82,54 @@ def test_only_what_changed_is_computed_anew(magic, undisturbed):
     assert "unet" in " ".join(recipe["run"]["weights"])
 
 
+def run_again(magic, base: dict, clip: list[str], **changes) -> dict:
+    """The job `base` once more, with the maps `clip`, built upon it."""
+    again = str(uuid.uuid4())
+    body = {**base["body"], "tracks": {"densepose": clip}, "base_job": base["id"], **changes}
+    assert magic.http.put(f"/v1/jobs/{again}", json=body).status_code == 201
+    return magic.wait_for(again, "done", seconds=120)
+
+
 def test_a_clip_that_was_cut_or_lengthened_is_built_upon(magic, undisturbed):
-    body = magic.job(undisturbed)["body"]
-    maps = body["tracks"]["densepose"]
-
-    def run(clip: list[str]) -> dict:
-        job = str(uuid.uuid4())
-        changed = {**body, "tracks": {"densepose": clip}, "base_job": undisturbed}
-        assert magic.http.put(f"/v1/jobs/{job}", json=changed).status_code == 201
-        return magic.wait_for(job, "done", seconds=120)
-
-    cut = run(maps[2:])
+    base = magic.job(undisturbed)
+    maps = base["body"]["tracks"]["densepose"]
+    cut = run_again(magic, base, maps[2:])
     assert (cut["notes"], cut["result"]["frames"], cut["result"]["computed_frames"]) == ([], 8, 0)
-    longer = run([*maps, maps[0]])
+    longer = run_again(magic, base, [*maps, maps[0]])
     assert longer["notes"] == []
     assert 1 <= longer["result"]["computed_frames"] <= 4
     first = magic.http.get(f"/v1/jobs/{undisturbed}/frames/2.png").content
     assert magic.http.get(f"/v1/jobs/{cut['id']}/frames/0.png").content == first
+    upon_the_cut = run_again(magic, cut, [*maps[2:9], maps[0]])
+    assert (upon_the_cut["notes"], upon_the_cut["result"]["computed_frames"]) == ([], 3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("deleted", "the earlier result no longer exists"),
+        ("cut short", "The earlier result cannot be built upon: its kept steps are incomplete"),
+        ("damaged", "The earlier result cannot be built upon: its steps were not kept"),
+        ("settings", "the settings differ from those of the earlier result"),
+    ],
+)
+def test_a_base_of_no_use_means_a_full_run_with_one_line_that_says_why(magic, undisturbed, fault, why):
+    first = magic.job(undisturbed)
+    maps = first["body"]["tracks"]["densepose"]
+    base = run_again(magic, first, maps)
+    assert base["result"]["computed_frames"] == 0
+    steps, settings = magic.data / "jobs" / base["id"] / "trajectory", dict(SETTINGS)
+    if fault == "deleted":
+        assert magic.http.delete(f"/v1/jobs/{base['id']}").status_code == 204
+    elif fault == "cut short":
+        with (steps / "history.f16").open("r+b") as file:
+            file.truncate(1000)
+    elif fault == "damaged":
+        (steps / "run.json").write_text("{")
+    else:
+        settings["steps"] += 1
+    done = run_again(magic, base, [*maps[:9], maps[0]], settings=settings)
+    assert (done["result"]["computed_frames"], done["notes"]) == (10, [f"Computed in full: {why}."])
 
 
 def test_a_step_that_was_cut_short_is_done_again(tmp_path, monkeypatch):
