@@ -1,7 +1,7 @@
 """Keep a broken connection from ending Blender.
 
-Python ignores SIGPIPE, so that writing to a socket which the other side has closed is an error like any other. Blender 4
-starts its Python without that (seen on 4.3; 5.2 has it): there, such a write would end the whole program.
+Python ignores SIGPIPE, so that writing to a socket which the other side has closed is an error like any other. Blender
+4 starts its Python without that (seen on 4.3; 5.2 has it): there, such a write would end the whole program.
 """
 
 from __future__ import annotations
