@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variants",
         nargs="+",
-        choices=("on", "off", "compiled", "xformers"),
+        choices=("on", "off", "batched", "compiled", "xformers"),
         default=["on", "off"],
-        help="sharing on, sharing off, on and compiled, on with xformers attention",
+        help="sharing on, sharing off, two windows at once, compiled, with xformers attention",
     )
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from inference_server.sampling.solver import Solver
 from inference_server.sampling.windows import Window
 
-Predict = Callable[[int, Window, Tensor], Tensor]
-"""(step index, frames of the window, their latents (n, C, h, w)) -> predicted noise (n, C, h, w), after guidance."""
+Predict = Callable[[int, Sequence[Window], Tensor], Tensor]
+"""(step index, windows of one length, their latents in turn (windows * n, C, h, w)) -> noise, after guidance."""
 
 
 class KeptLatents(Protocol):
@@ -73,6 +73,7 @@ def denoise(
     start: int = 0,
     active: Collection[int] | None = None,
     kept: KeptLatents | None = None,
+    batch: int = 1,
 ) -> Tensor:
     """Run the solver from step `start` on and return the final latents.
 
@@ -80,6 +81,7 @@ def denoise(
     on_step: called after every step with (steps done, latents, estimate of the clean latents); may raise to cancel.
     active, kept: compute only these frames. Windows without one do not run; in the others the remaining frames
         follow `kept`. With every frame active the result is bit for bit that of a full run.
+    batch: windows that are predicted together.
     Overlapping predictions are averaged with equal weight (MagicAnimate, arXiv:2311.16498, section 3.4).
     """
     frames = len(latents)
@@ -96,10 +98,12 @@ def denoise(
     for step in range(start, steps):
         total = torch.zeros_like(latents)
         count = torch.zeros(frames, 1, 1, 1)
-        for window in running:
-            index = list(window)
-            total[index] += predict(step, window, latents[index])
-            count[index] += 1
+        for first in range(0, len(running), batch):
+            together = running[first : first + batch]
+            predicted = predict(step, together, torch.cat([latents[list(window)] for window in together]))
+            for window, noise in zip(together, predicted.chunk(len(together)), strict=True):
+                total[list(window)] += noise
+                count[list(window)] += 1
         noise = total / count.clamp(min=1)
         clean = estimate_clean(solver, step, latents, noise)
         latents = solver.step(noise, solver.timesteps[step], latents, return_dict=False)[0]

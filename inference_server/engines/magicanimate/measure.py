@@ -72,10 +72,10 @@ def count_flops(case: Case, *sharings: Sharing) -> list[dict[str, float]]:
                 references=lambda _step: encode_reference(appearance, picture, 961, text),
                 guidance=[case.guidance_scale] * 2,
             )
-            predictor(0, window, latents)
+            predictor(0, [window], latents)
             counter = FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: attention_flops})
             with counter:
-                predictor(1, window, latents)
+                predictor(1, [window], latents)
             answers.append(tflops(counter, parts))
     return answers
 
@@ -187,11 +187,12 @@ def wait(device: torch.device) -> None:
 def make_variants(
     names: Sequence[str], case: Case, device: torch.device, dtype: torch.dtype
 ) -> dict[str, MagicAnimatePipeline]:
-    """Pipelines over the same random weights: on, off (sharing), compiled, xformers. Compiled ones have their own."""
+    """Pipelines over the same random weights: on, off (sharing), batched (two windows at once), compiled, xformers."""
     networks = random_networks(device, dtype, case.channels)
     makers: dict[str, Callable[[], MagicAnimatePipeline]] = {
         "on": lambda: MagicAnimatePipeline(networks, device),
         "off": lambda: MagicAnimatePipeline(networks, device, sharing=Sharing.none()),
+        "batched": lambda: MagicAnimatePipeline(networks, device, window_batch=2),
         "xformers": lambda: MagicAnimatePipeline(networks, device, attention="xformers"),
         "compiled": lambda: MagicAnimatePipeline(random_networks(device, dtype, case.channels), device, compiled=True),
     }

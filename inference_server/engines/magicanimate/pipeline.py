@@ -66,6 +66,7 @@ class MagicAnimatePipeline:
         plan: Plan = "resident",
         attention: str = "auto",
         compiled: bool = False,
+        window_batch: int = 1,
         store: ReferenceStore | None = None,
     ) -> None:
         self.networks = networks
@@ -73,6 +74,7 @@ class MagicAnimatePipeline:
         self.dtype = networks.unet.dtype
         self.sharing = sharing
         self.store = ReferenceStore() if store is None else store
+        self.window_batch = window_batch
         modules = {
             name: getattr(networks, name) for name in ("unet", "appearance", "controlnet", "vae", "text_encoder")
         }
@@ -226,6 +228,7 @@ class MagicAnimatePipeline:
             start=start,
             active=active,
             kept=kept,
+            batch=self.window_batch,
         )
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Noise prediction for one window: pose residuals, reference, guidance."""
+"""Noise prediction for windows: pose residuals, reference, guidance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,27 +62,28 @@ class NoisePredictor:
         self._shared: tuple[Window, Residuals] | None = None
         self._followers = dict(zip(self.windows, self.windows[1:], strict=False))
 
-    def __call__(self, step: int, window: Window, latents: Tensor) -> Tensor:
-        """Guided noise (n, C, h, w), float32 on the CPU, for `latents` of the window's frames."""
-        return self.predict(step, window, latents)
+    def __call__(self, step: int, windows: Sequence[Window], latents: Tensor) -> Tensor:
+        """Guided noise, float32 on the CPU, for `latents` (windows * n, C, h, w) of windows of one length."""
+        return self.predict(step, windows, latents)
 
-    def predict(self, step: int, window: Window, latents: Tensor) -> Tensor:
+    def predict(self, step: int, windows: Sequence[Window], latents: Tensor) -> Tensor:
         """What a call does; apart from it so that a measurement can stand between."""
         if step != self._step:
             self._begin(step)
         sample = latents.to(self.text.device, self.text.dtype)
         timestep = torch.tensor([self.timesteps[step]], device=sample.device)
         with self.placement.using("controlnet"):
-            residuals = self._residuals(window, sample, timestep)
+            parts = zip(windows, sample.chunk(len(windows)), strict=True)
+            residuals = join([self._residuals(window, part, timestep) for window, part in parts])
         guided = self.guidance[step] > 1
         with self.placement.using("unet"):
             noise = self.unet(
                 sample,
                 timestep,
                 self.text,
-                frames=len(window),
+                frames=len(windows[0]),
                 residuals=residuals,
-                references=self._read,
+                references=spread(self._read, len(windows)),
                 guidance=guided,
             ).float()
         if guided:
@@ -118,6 +119,26 @@ class NoisePredictor:
         return residuals
 
 
+def join(residuals: Sequence[Residuals]) -> Residuals:
+    """Residuals of several windows, one after the other."""
+    if len(residuals) == 1:
+        return residuals[0]
+    down = [torch.cat(layer) for layer in zip(*(down for down, _ in residuals), strict=True)]
+    return down, torch.cat([mid for _, mid in residuals])
+
+
+def spread(references: dict[str, Tensor | KeyValue], readers: int) -> dict[str, Tensor | KeyValue]:
+    """The one reference for several clips that read it."""
+
+    def rows(x: Tensor) -> Tensor:
+        return x.expand(readers, *x.shape[1:])
+
+    return {
+        block: rows(read) if isinstance(read, Tensor) else (rows(read[0]), rows(read[1]))
+        for block, read in references.items()
+    }
+
+
 def merge(
     window: Window, rows: dict[int, int], missing: list[int], before: Residuals | None, fresh: Residuals | None
 ) -> Residuals:
@@ -128,7 +149,7 @@ def merge(
     have = [i for i, frame in enumerate(window) if frame in rows]
     source = [rows[window[i]] for i in have]
 
-    def join(old: Tensor, new: Tensor | None) -> Tensor:
+    def fill(old: Tensor, new: Tensor | None) -> Tensor:
         out = old.new_empty(len(window), *old.shape[1:])
         out[have] = old[source]
         if new is not None:
@@ -136,4 +157,4 @@ def merge(
         return out
 
     new_down = fresh[0] if fresh else [None] * len(before[0])
-    return [join(o, n) for o, n in zip(before[0], new_down, strict=True)], join(before[1], fresh[1] if fresh else None)
+    return [fill(o, n) for o, n in zip(before[0], new_down, strict=True)], fill(before[1], fresh[1] if fresh else None)

@@ -96,6 +96,15 @@ def test_each_switch_alone_off_and_alone_on(golden_networks, golden, golden_dir,
 
 
 @pytest.mark.golden
+def test_windows_in_batches(golden_networks, golden, golden_dir):
+    stored = golden(max(pipelines(golden_dir), key=lambda n: golden(n)["params"]["frames"]))
+    for sharing in (Sharing(), Sharing.none()):
+        batched = MagicAnimatePipeline(golden_networks, CPU, sharing=sharing, window_batch=2)
+        final = run_golden(batched, stored, output="latents")
+        assert (final - frames_first(stored["final_latents"])).abs().max() < LIMIT
+
+
+@pytest.mark.golden
 def test_decoding(pipeline, golden):
     stored = golden("vae_decode")
     frames = np.stack([image for _, image in pipeline.decode(frames_first(stored["latents"]))])

@@ -30,8 +30,12 @@ class Kept:
 def mixing(maps, calls):
     """Noise that depends on all frames of the window and on the frame's own map."""
 
-    def predict(step, window, latents):
-        calls.append((step, window))
+    def predict(step, windows, latents):
+        calls.extend((step, window) for window in windows)
+        parts = zip(windows, latents.chunk(len(windows)), strict=True)
+        return torch.cat([of_window(window, part) for window, part in parts])
+
+    def of_window(window, latents):
         own = torch.tensor([maps[frame] for frame in window]).view(-1, 1, 1, 1)
         return 0.5 * latents + 0.3 * latents.mean(0) + 0.1 * own
 
@@ -71,6 +75,12 @@ def test_all_active_is_a_full_run_bit_for_bit(frames):
     full, _, _ = run(frames, maps)
     partial, _, _ = run(frames, maps, active=range(frames), kept=kept)
     assert torch.equal(full, partial)
+
+
+@given(st.integers(1, 40), st.integers(2, 5))
+def test_windows_predicted_together_give_the_same(frames, batch):
+    maps = [float(frame % 3) for frame in range(frames)]
+    assert torch.equal(run(frames, maps)[0], run(frames, maps, batch=batch)[0])
 
 
 def test_none_active_computes_nothing():
