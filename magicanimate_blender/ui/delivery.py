@@ -17,6 +17,7 @@ from .settings import scene_of
 
 PREVIEW = "preview"
 """Group of jobs that only show one frame in the panel."""
+NEARER = 0.998
 SAMPLED_FRAMES = 8
 """Frames at which the character's depth is measured, spread over the clip."""
 
@@ -27,7 +28,7 @@ def deliver(runtime: Runtime, record: Record) -> None:
     Does nothing if the scene is not in the open file. Raises DensePoseError, ClientError.
     """
     scene = scene_of(record.id)
-    if scene is None or record.spec.group == PREVIEW:
+    if scene is None or record.spec.group is not None:  # previews and variations are looked at in the panel
         return
     base = record.spec.base
     if base is not None and results.uses_of(base):
@@ -64,11 +65,15 @@ def show_as(runtime: Runtime, scene: bpy.types.Scene, record: Record, kind: str)
 
 
 def _depth(runtime: Runtime, scene: bpy.types.Scene, clip: Clip) -> float:
-    """As seen when the part maps were drawn; measured anew for a result of an earlier session."""
-    seen = runtime.depths.get(clip.id, -1.0)
-    if scene.camera.data.clip_start < seen < float("inf"):
-        return seen * placement.IN_FRONT
-    return depth_of_character(scene, clip)
+    """As seen when the part maps were drawn; measured anew for a result of an earlier session.
+
+    Every further plane comes a little nearer, so that the newest is seen.
+    """
+    depth = runtime.depths.get(clip.id, -1.0) * placement.IN_FRONT
+    if not scene.camera.data.clip_start < depth < float("inf"):
+        depth = depth_of_character(scene, clip)
+    planes = sum(1 for obj in scene.objects if results.clip.TAG in obj and obj.parent == scene.camera)
+    return depth * NEARER**planes
 
 
 def depth_of_character(scene: bpy.types.Scene, clip: Clip) -> float:

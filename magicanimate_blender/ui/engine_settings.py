@@ -118,6 +118,8 @@ def _property(name: str, field: Mapping[str, Any]) -> Any:
     if kind == "boolean":
         return BoolProperty(default=bool(default), **common)
     if kind == "integer":
+        if field.get("nullable"):
+            common["description"] += f" ({UNSET}: none)"
         lowest = UNSET if field.get("nullable") else max(int(field.get("minimum", 0)), -MAX_SEED)
         highest = min(int(field.get("maximum", MAX_SEED)), MAX_SEED)
         return IntProperty(default=lowest if default is None else default, min=lowest, max=highest, **common)

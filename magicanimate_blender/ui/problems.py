@@ -53,6 +53,7 @@ def _of_scene(scene: bpy.types.Scene) -> Problem | None:
     return None
 
 
+_GO_ONLINE = ("screen.userpref_show", "Open the Preferences", {"section": "SYSTEM"})
 _ADD_CHARACTER = ("magicanimate.add_sample_character", "Add the Sample Character")
 
 
@@ -62,16 +63,16 @@ def _of_server(runtime: Runtime) -> Problem | None:
         if not url:
             return Problem("No address of a server is given.", "magicanimate.open_preferences", "Open the Preferences")
         if not is_loopback(url) and not bpy.app.online_access:
-            return Problem(
-                "The server is on another computer, and Blender is not allowed to go online.",
-                "screen.userpref_show", "Open the Preferences", {"section": "SYSTEM"},
-            )  # fmt: skip
+            return Problem("The server is on another computer, and Blender is not allowed to go online.", *_GO_ONLINE)
         return None
     state = runtime.installed()
     if state.usable or runtime.watch.status.info is not None:
         return None
     if state.kind is InstallKind.INSTALLING:
         return Problem("The server is being installed.")
+    if not bpy.app.online_access:
+        sentence = f"{state.sentence}, and Blender is not allowed to go online to fetch it."
+        return Problem(sentence, *_GO_ONLINE)
     label = "Install the Server" if state.kind is InstallKind.NOT_INSTALLED else "Install the Server Again"
     if state.kind is InstallKind.INCOMPLETE:
         label = "Go On Installing the Server"

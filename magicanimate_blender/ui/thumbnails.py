@@ -14,8 +14,8 @@ import numpy as np
 
 from .reference import resized
 
-SIDE = 256
-"""Longest side of an icon's picture in pixels."""
+SIDE, SMALL = 256, 32
+"""Longest sides in pixels, as a picture and in a line of text."""
 
 KEPT = 3
 """Older versions of a picture that stay: what was drawn a moment ago may still refer to them."""
@@ -54,6 +54,9 @@ def load_wanted() -> bool:
     entry = _icons.new(versions[-1])
     entry.image_size = pixels.shape[1], pixels.shape[0]
     entry.image_pixels_float = pixels.ravel().tolist()
+    small = _at_most(pixels, SMALL)
+    entry.icon_size = small.shape[1], small.shape[0]
+    entry.icon_pixels_float = small.ravel().tolist()
     while len(versions) > KEPT + 1:
         del _icons[versions.pop(0)]
     return True
@@ -79,8 +82,14 @@ def _read(path: Path) -> np.ndarray | None:
         image.pixels.foreach_get(pixels)
     finally:
         bpy.data.images.remove(image)
-    picture = (pixels.reshape(height, width, 4)[..., :3] * 255).astype(np.uint8)
-    scale = min(1.0, SIDE / max(width, height))
+    return _at_most(pixels.reshape(height, width, 4), SIDE)
+
+
+def _at_most(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Opaque, with its longer side at most so long. (H, W, 4) float."""
+    height, width = pixels.shape[:2]
+    picture = np.rint(pixels[..., :3] * 255).astype(np.uint8)
+    scale = min(1.0, side / max(width, height))
     if scale < 1.0:
         picture = resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
     result = np.ones((*picture.shape[:2], 4), np.float32)

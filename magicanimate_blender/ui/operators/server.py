@@ -105,7 +105,7 @@ class MAGICANIMATE_OT_stop_server(bpy.types.Operator):
 
 class MAGICANIMATE_OT_free_memory(bpy.types.Operator):
     bl_idname = "magicanimate.free_memory"
-    bl_label = "Free GPU Memory"
+    bl_label = "Free Memory"
     bl_description = "Let the server give back the memory that the weights take; the next animation loads them again"
     bl_options = {"REGISTER"}
 

@@ -12,18 +12,37 @@ from ..problems import first_problem
 from ..runtime import Runtime, runtime
 from .common import InSidebar, message_box, spoken, wrapped
 
+_PREFERENCES = ("magicanimate.open_preferences", "Open the Preferences")
+_INSTALL_AGAIN = ("magicanimate.install_server", "Install the Server Again")
+_LOG = ("magicanimate.show_log", "Show the Log")
 MENDS = {
     "server-not-installed": ("magicanimate.install_server", "Install the Server"),
-    "server-broken": ("magicanimate.install_server", "Install the Server Again"),
+    "server-broken": _INSTALL_AGAIN,
+    "torch-broken": _INSTALL_AGAIN,
     "wrong-version": ("magicanimate.install_server", "Upgrade the Server"),
-    "server-did-not-start": ("magicanimate.show_log", "Show the Log"),
-    "server-timeout": ("magicanimate.show_log", "Show the Log"),
-    "unauthorized": ("magicanimate.open_preferences", "Open the Preferences"),
-    "bad-address": ("magicanimate.open_preferences", "Open the Preferences"),
-    "disk-full": ("magicanimate.open_preferences", "Open the Preferences"),
-    "no-permission": ("magicanimate.open_preferences", "Open the Preferences"),
-    "offline": ("magicanimate.open_preferences", "Open the Preferences"),
-    "out-of-memory": ("magicanimate.free_memory", "Free GPU Memory"),
+    "server-did-not-start": _LOG,
+    "server-timeout": _LOG,
+    "job-failed": _LOG,
+    "no-driver": _LOG,
+    "out-of-memory": ("magicanimate.free_memory", "Free Memory"),
+    **dict.fromkeys(
+        (
+            "server-not-running",
+            "unauthorized",
+            "bad-address",
+            "bad-answer",
+            "unknown-host",
+            "certificate-refused",
+            "offline",
+            "disk-full",
+            "no-permission",
+            "file-problem",
+            "weights-missing",
+            "weights-unreadable",
+            "weights-mismatch",
+        ),
+        _PREFERENCES,
+    ),
 }
 """Code of a problem -> the operator that helps, and its label."""
 
@@ -57,7 +76,7 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
             column.label(text=f"{len(waiting)} more waiting", icon="SORTTIME")
         row = column.row(align=True)
         row.operator("magicanimate.preview_frame", text="Preview Frame")
-        row.prop(scene.magicanimate, "live_preview", text="", icon="AUTO")
+        row.prop(scene.magicanimate, "live_preview", text="", icon="HIDE_OFF")
         row = column.row(align=True)
         row.operator("magicanimate.vary")
         row.prop(scene.magicanimate, "variations", text="")

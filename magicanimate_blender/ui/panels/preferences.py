@@ -54,7 +54,8 @@ def draw_weights(layout: bpy.types.UILayout, weights: tuple[Weights, ...]) -> No
             row.operator("magicanimate.stop_download", text="", icon="X").weights = each.id
         elif each.state == "ready":
             row.operator("magicanimate.verify_weights", text="Check").weights = each.id
-            row.operator("magicanimate.delete_weights", text="", icon="TRASH").weights = each.id
+            if not each.demo:  # those came with the server
+                row.operator("magicanimate.delete_weights", text="", icon="TRASH").weights = each.id
         else:
             row.operator("magicanimate.download_weights", text="Download…").weights = each.id
         if download is not None and download.problem is not None:

@@ -12,7 +12,7 @@ from ..operators.common import selected
 from ..runtime import runtime
 from .common import InSidebar, message_box, spoken, wrapped
 
-STATE_ICONS = {State.DONE: "NONE", State.FAILED: "ERROR", State.CANCELLED: "X"}
+STATE_ICONS = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: "X"}
 
 
 class MAGICANIMATE_UL_results(bpy.types.UIList):
@@ -23,13 +23,14 @@ class MAGICANIMATE_UL_results(bpy.types.UIList):
             return
         history = runtime().animations.history
         picture = thumbnails.icon(record.id, history.thumbnail(record))
-        row = layout.row()
-        if picture:
-            row.label(text=clips.title_of(record), icon_value=picture, translate=False)
+        row = layout.split(factor=0.55)
+        title = record.spec.name or "Animation"
+        if picture and record.state is State.DONE:
+            row.label(text=title, icon_value=picture, translate=False)
         else:
-            row.label(text=clips.title_of(record), icon=STATE_ICONS.get(record.state, "TIME"), translate=False)
-        if record.seconds is not None:
-            row.label(text=spoken(record.seconds))
+            row.label(text=title, icon=STATE_ICONS.get(record.state, "TIME"), translate=False)
+        took = "" if record.seconds is None else f", {spoken(record.seconds)}"
+        row.label(text=f"seed {record.seed}{took}", translate=False)
 
 
 class MAGICANIMATE_PT_results(InSidebar, bpy.types.Panel):

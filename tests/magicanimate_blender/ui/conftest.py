@@ -127,3 +127,17 @@ def finish() -> Finish:
         return animation.poll()
 
     return wait
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait for a state, drawing on meanwhile."""
+
+    def wait(condition: Callable[[], object], seconds: float = 10.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            timer.pump(runtime.runtime())
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    return wait

@@ -116,6 +116,7 @@ def test_variations_share_their_maps_and_one_is_promoted(stage, current, server,
         finish(animation)
     assert len({animation.spec.settings["seed"] for animation in jobs}) == 3
     assert len({animation.record.maps for animation in jobs}) == 1
+    assert not any(uses_of(animation.id) for animation in jobs)
     bpy.ops.magicanimate.promote(job=jobs[1].id)
     finish(last(current))
     assert last(current).spec.settings["seed"] == jobs[1].spec.settings["seed"]
@@ -240,6 +241,10 @@ def test_two_jobs_wait_for_each_other(stage, current, finish):
     bpy.ops.magicanimate.animate()
     for animation, _ in current.animations.poll():
         assert finish(animation).state is State.DONE
+    older, newer = (obj for obj in stage.objects if "demo weights" in obj.name)
+    eye = stage.camera.matrix_world.translation
+    bpy.context.view_layer.update()
+    assert (newer.matrix_world.translation - eye).length < (older.matrix_world.translation - eye).length
 
 
 def test_another_file_lets_the_job_go_on_and_the_own_file_finds_it(stage, current, server, finish, tmp_path):
