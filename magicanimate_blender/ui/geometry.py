@@ -6,10 +6,12 @@ the longer half of it in a thread, and again only after somebody edited a mesh.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bpy
+import numpy as np
 
 from ..densepose.errors import DensePoseError
 from ..scene.borders import CutMesh, cut_measured
@@ -19,6 +21,8 @@ from ..scene.labels import is_character_labelled, label_character, measure
 
 _cache = GeometryCache()
 _cutting: dict[Character, Future[dict[str, CutMesh]]] = {}
+_shapes: dict[Character, str] = {}
+"""What each character looked like when it was measured."""
 _pool: ThreadPoolExecutor | None = None
 
 
@@ -35,6 +39,7 @@ def ready(characters: Sequence[Character]) -> bool:
             continue
         cutting = _cutting.get(character)
         if cutting is None:
+            _shapes[character] = _shape(character)
             _pool = _pool or ThreadPoolExecutor(1, "magicanimate cutting")
             if not is_character_labelled(character):
                 label_character(character)
@@ -50,15 +55,37 @@ def ready(characters: Sequence[Character]) -> bool:
 
 
 def forget() -> None:
-    """Meshes were edited, or all are others after undo or in another file."""
+    """Meshes were edited, or all are others in another file."""
     global _cache
     _cache = GeometryCache()
     _cutting.clear()
+    _shapes.clear()
+
+
+def forget_if_other() -> None:
+    """After undo: meshes may be what they were, and mostly are."""
+    if any(_shape(character) != shape for character, shape in _shapes.items()):
+        forget()
 
 
 def was_edited(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether a mesh itself changed, and not only its pose."""
-    return any(isinstance(update.id, bpy.types.Mesh) for update in depsgraph.updates)
+    """Whether a mesh of a known character itself changed, and not only its pose."""
+    objects = (bpy.data.objects.get(name) for character in _shapes for name in character.meshes)
+    known = {obj.data.name for obj in objects if obj is not None}
+    return any(isinstance(update.id, bpy.types.Mesh) and update.id.name in known for update in depsgraph.updates)
+
+
+def _shape(character: Character) -> str:
+    """Hash of where the vertices of its meshes are, before modifiers."""
+    digest = hashlib.sha256()
+    for name in character.meshes:
+        obj = bpy.data.objects.get(name)
+        if obj is not None and obj.type == "MESH":
+            positions = np.empty(len(obj.data.vertices) * 3, np.float32)
+            obj.data.vertices.foreach_get("co", positions)
+            digest.update(positions.tobytes())
+        digest.update(name.encode())
+    return digest.hexdigest()
 
 
 def register() -> None:

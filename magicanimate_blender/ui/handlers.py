@@ -62,7 +62,7 @@ def after_undo(*_: object) -> None:
     for job, uid in _scene_of_job.items():
         if uid in scenes:
             remember_job(scenes[uid], job)
-    geometry.forget()
+    geometry.forget_if_other()
     overlay.forget()
     for scene in bpy.data.scenes:
         scene_facts.mark_changed(scene)
