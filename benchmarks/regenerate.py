@@ -96,7 +96,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     index = sorted(partial)
     joined = stack({**base, **partial})
     steps = np.abs(np.diff(joined.astype(float), axis=0)).mean(axis=(1, 2, 3))
-    borders = [steps[index[0] - 1], steps[index[-1]]]
+    borders = [steps[n] for n in (index[0] - 1, index[-1]) if 0 <= n < len(steps)]
     return {
         "frames": args.frames,
         "steps": args.steps,

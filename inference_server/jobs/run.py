@@ -201,7 +201,7 @@ class JobRun:
             for digest, same in groupby(hashes):
                 labels = read_labels(self.blobs.read(digest), name="A part map", max_pixels=self.limits.pixels)
                 for _ in same:
-                    file.write(labels)
+                    file.write(labels.tobytes())
             file.flush()
             return np.memmap(file, np.uint8, "r", shape=(len(hashes), *labels.shape))
 
