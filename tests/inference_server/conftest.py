@@ -26,7 +26,7 @@ GOLDEN = HERE.parent / "golden" / "ckpt"
 ENDED = ("done", "failed", "cancelled")
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30.0, every: float = 0.02) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 120.0, every: float = 0.02) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if found := condition():
