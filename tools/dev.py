@@ -27,9 +27,10 @@ from environments import (
     run,
 )
 
-SERVER_TESTS = ("tests/inference_server", "tests/end_to_end")
 ADDON_TESTS = ("tests/magicanimate_blender", "tests/tools", "tests/test_walls.py")
 """All that can run without the server's packages."""
+HALVES = {"server": ("tests/inference_server",), "the rest": (*ADDON_TESTS, "tests/end_to_end")}
+"""All tests, in two halves that take about as long."""
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -45,7 +46,7 @@ def test(args: argparse.Namespace) -> int:
     if args.pytest:
         parts = {"chosen tests": pytest(environment, args.pytest)}
     elif environment == full_environment():
-        parts = {"server": pytest(environment, SERVER_TESTS), "add-on": pytest(environment, ADDON_TESTS)}
+        parts = {name: pytest(environment, half) for name, half in HALVES.items()}
     else:
         print(f"Python 3.11 is not here: only the add-on's tests, on Python {environment.python_version}", flush=True)
         parts = {"add-on": pytest(environment, ADDON_TESTS)}

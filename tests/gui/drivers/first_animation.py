@@ -41,7 +41,9 @@ def steps() -> harness.Steps:
     yield 0.5
     harness.screenshot("3_cancelled")
 
-    addon("ui.engine_settings").assign(scene, {"steps": 4})
+    addon("ui.engine_settings").assign(
+        scene, {"steps": 12, "guidance_scale": 3.0}
+    )  # quicker, and what suits the demo weights
     scene.frame_end = 24
     cancelled = job(scene).id
     measured = Gaps()
@@ -99,7 +101,7 @@ def look_through_camera() -> None:
     space = harness.area().spaces.active
     space.region_3d.view_perspective = "CAMERA"
     space.shading.type, space.shading.light, space.shading.color_type = "SOLID", "FLAT", "TEXTURE"
-    space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
+    space.overlay.show_bones = space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
 
 
 def move_a_key(scene: bpy.types.Scene) -> None:
