@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -20,6 +21,7 @@ from .operators.character import video_size
 from .operators.export import write_video
 from .operators.reference import load_picture
 from .panels.animate import progress_text
+from .preferences import preferences
 from .request import characters_of, frames_of
 from .runtime import runtime
 
@@ -65,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting of the engine"
     )
+    command.add_argument("--server", metavar="URL", help="use the server there (default: as in the preferences)")
+    command.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="that server's token (default: MAGICANIMATE_TOKEN)"
+    )
+    command.add_argument("--server-python", type=Path, metavar="FILE", help="start the server with this Python")
     command.add_argument("--plane", action="store_true", help="add the result to the scene as a plane; needs --save")
     command.add_argument(
         "--save", type=Path, metavar="FILE.blend", help="save the scene with the result under this name"
@@ -91,6 +98,7 @@ def _add_frames(command: argparse.ArgumentParser) -> None:
 def animate(args: argparse.Namespace) -> int:
     scene = chosen_scene(args)
     choose(scene, args)
+    choose_server(args)
     current = runtime()
     _learn_engines(scene)
     if args.quality:
@@ -152,6 +160,19 @@ def choose(scene: bpy.types.Scene, args: argparse.Namespace) -> None:
         chosen.fit = args.fit.upper()
     if args.weights:
         chosen.weights = args.weights
+
+
+def choose_server(args: argparse.Namespace) -> None:
+    """For this run; the preferences on disk stay. Raises SceneError."""
+    chosen = preferences()
+    if args.server_python:
+        chosen.server, chosen.python = "LOCAL", str(args.server_python.absolute())
+    if args.server:
+        try:
+            token = args.token_file.read_text().strip() if args.token_file else os.environ.get("MAGICANIMATE_TOKEN", "")
+        except OSError as error:
+            raise SceneError(f"{args.token_file} can't be read: {error.strerror}.", "Give the token's file.") from error
+        chosen.server, chosen.url, chosen.token = "REMOTE", args.server, token
 
 
 def choose_frames(scene: bpy.types.Scene, args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@ import bpy
 import pytest
 
 from magicanimate_blender.ui import command_line
+from tests.magicanimate_blender.client.fake_server import TOKEN
 from tests.magicanimate_blender.ui.conftest import ASSETS
 
 REFERENCE = str(ASSETS / "sample_reference.png")
@@ -28,6 +29,16 @@ def test_animate_writes_everything_to_the_folder(ready, server, tmp_path, capsys
     settings = job["body"]["settings"]
     assert (settings["seed"], settings["guidance_scale"], settings["steps"]) == (5, 3.0, 10)
     assert "2 frames in" in capsys.readouterr().out
+
+
+def test_a_farm_names_its_server(ready, preferences, server, tmp_path, monkeypatch):
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    words = ["animate", "--reference", REFERENCE, "--consent", "--server", server.url]
+    for number, how in enumerate((["--token-file", str(tmp_path / "token")], [])):
+        preferences.server, preferences.url, preferences.token = "LOCAL", "", ""
+        monkeypatch.setenv("MAGICANIMATE_TOKEN", TOKEN)
+        assert command_line.run([*words, *how, "--out", str(tmp_path / f"out{number}")]) == 0
+    assert command_line.run([*words, "--token-file", "gone", "--out", str(tmp_path / "never")]) == 2
 
 
 def test_the_result_can_be_saved_into_a_blend(ready, tmp_path):
