@@ -111,7 +111,8 @@ def export_video(
         raise SceneError(f"The video “{path.name}” cannot be written: {error}", "Choose another folder.") from error
     finally:
         bpy.app.handlers.render_write.remove(count)
-        bpy.data.scenes.remove(video)
+        # scenes.remove() crashes Blender 4.3 where it runs a --command, which has no window.
+        bpy.data.batch_remove([video])
     if not path.exists():
         raise SceneError(f"The video “{path.name}” was not written.", "Choose another folder, or export PNGs.")
 
