@@ -11,6 +11,7 @@ from ..animation import Record, ResultFolder
 from ..client.files import file_problem
 from ..raster.png import decode_labels
 from ..results import Clip, write_mattes
+from .beside import FOLDER
 from .preferences import preferences
 from .runtime import Runtime
 
@@ -26,7 +27,7 @@ def clip_of(runtime: Runtime, record: Record, *, cut_out: bool) -> Clip:
     folder = runtime.animations.history.folder(record.id)
     home = folder.path
     if preferences().beside_file and bpy.data.filepath:
-        home = Path(bpy.data.filepath).parent / "magicanimate" / record.id
+        home = Path(bpy.data.filepath).parent / FOLDER / record.id
     spec = record.spec
     mattes = home / "mattes"
     try:
@@ -52,7 +53,7 @@ def clip_of(runtime: Runtime, record: Record, *, cut_out: bool) -> Clip:
 def delete_copy(job: str) -> None:
     """Delete the frames that were copied beside the open file."""
     if bpy.data.filepath:
-        shutil.rmtree(Path(bpy.data.filepath).parent / "magicanimate" / job, ignore_errors=True)
+        shutil.rmtree(Path(bpy.data.filepath).parent / FOLDER / job, ignore_errors=True)
 
 
 def _copy_frames(folder: ResultFolder, home: Path) -> None:

@@ -7,7 +7,7 @@ from bpy.app.handlers import persistent
 
 from ..animation import Animation
 from ..results import colours
-from . import geometry, live_preview, messages, overlay, runtime, scene_facts
+from . import beside, geometry, live_preview, messages, overlay, runtime, scene_facts
 from .settings import remember_job
 
 _owner = object()
@@ -79,7 +79,19 @@ def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None =
         _scene_of_job[job.name] = scene.session_uid
 
 
+@persistent
+def before_save(filepath: str, *_: object) -> None:
+    beside.move_in(filepath)
+
+
+@persistent
+def after_save(*_: object) -> None:
+    beside.move_back()
+
+
 HANDLERS = {
+    "save_pre": before_save,
+    "save_post": after_save,
     "load_pre": before_load,
     "load_post": after_load,
     "undo_post": after_undo,

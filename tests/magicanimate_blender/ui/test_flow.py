@@ -1,6 +1,7 @@
 """From a click to a plane in the scene, against a scripted server."""
 
 import time
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -278,6 +279,30 @@ def test_used_results_lie_beside_a_saved_file(stage, current, finish, tmp_path):
     finish(animation)
     image = next(image for image in bpy.data.images if "demo weights" in image.name)
     assert image.filepath == f"//magicanimate/{animation.id}/frames/000001.png"
+
+
+def used_paths():
+    images = {image.filepath for image in bpy.data.images if "demo weights" in image.name}
+    return images | {strip.directory for strip in bpy.context.scene.sequence_editor.strips_all}
+
+
+@pytest.mark.skipif(bpy.app.version < (4, 4), reason="strips were sequences; the same code reads both")
+def test_results_of_an_unsaved_file_move_in_beside_it_when_it_is_saved(stage, current, finish, tmp_path):
+    stage.magicanimate.cut_out = True
+    bpy.ops.magicanimate.animate()
+    job = last(current).id
+    finish(last(current))
+    bpy.ops.magicanimate.use_result(job=job, kind="STRIP")
+    outside = used_paths()
+    assert all(path.startswith(str(tmp_path)) for path in outside)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "copy" / "a.blend"), copy=True)
+    assert used_paths() == outside
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    folder = f"//magicanimate/{job}"
+    assert used_paths() == {f"{folder}/frames/000001.png", f"{folder}/mattes/000001.png", f"{folder}/frames/"}
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    for path in used_paths():
+        assert Path(bpy.path.abspath(path)).exists()
 
 
 def test_deleting_a_result_leaves_nothing(stage, current, finish, tmp_path):
