@@ -48,6 +48,25 @@ class MAGICANIMATE_OT_show_result(OfResult, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MAGICANIMATE_OT_show_planes(bpy.types.Operator):
+    bl_idname = "magicanimate.show_planes"
+    bl_label = "Show in This View"
+    bl_description = "Look through the camera with Material Preview: Solid shading shows no pictures on planes"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.space_data is not None and context.space_data.type == "VIEW_3D"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        view = context.space_data
+        if view.shading.type not in ("MATERIAL", "RENDERED"):
+            view.shading.type = "MATERIAL"
+        if context.scene.camera is not None and view.region_3d is not None:
+            view.region_3d.view_perspective = "CAMERA"
+        return {"FINISHED"}
+
+
 class MAGICANIMATE_OT_compare_results(OfResult, bpy.types.Operator):
     bl_idname = "magicanimate.compare_results"
     bl_label = "Compare"
@@ -132,6 +151,7 @@ def play_in_editor(editor: bpy.types.SpaceImageEditor, clip: results.Clip, scene
 CLASSES = (
     MAGICANIMATE_OT_use_result,
     MAGICANIMATE_OT_show_result,
+    MAGICANIMATE_OT_show_planes,
     MAGICANIMATE_OT_compare_results,
     MAGICANIMATE_OT_reveal_result,
     MAGICANIMATE_OT_delete_result,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import bpy
 
 from ...animation import Animation, Snapshot, State
+from ...results import uses_of
 from .. import flow, messages, thumbnails
 from ..delivery import PREVIEW
 from ..messages import Message, message_of
 from ..problems import first_problem
 from ..runtime import Runtime, runtime
 from .common import InSidebar, message_box, spoken, wrapped
+from .results import pictures_are_seen
 
 _PREFERENCES = ("magicanimate.open_preferences", "Open the Preferences")
 _INSTALL_AGAIN = ("magicanimate.install_server", "Install the Server Again")
@@ -109,6 +111,8 @@ def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation)
     elif now.state.ended:
         note = "" if now.state is not State.CANCELLED else f": {now.frames_fetched} of {now.frames} frames are kept"
         wrapped(box, f"{animation.spec.name}: {now.state.title.lower()}{note}", "CHECKMARK" if not note else "X")
+        if uses_of(animation.id).planes and not pictures_are_seen(bpy.context):
+            box.operator("magicanimate.show_planes", icon="SHADING_TEXTURE")
         if note:
             box.operator("magicanimate.retry", text="Go On", icon="FILE_REFRESH").job = animation.id
     else:

@@ -78,6 +78,8 @@ def draw_actions(layout: bpy.types.UILayout, context: bpy.types.Context, record:
         counts = (("plane", uses.planes), ("compositor node", uses.compositor_nodes), ("strip", uses.strips))
         said = [f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count]
         wrapped(layout, "In use: " + (", ".join(said) or "image sequence"), "LINKED")
+    if uses.planes and not pictures_are_seen(context):
+        layout.operator("magicanimate.show_planes", icon="SHADING_TEXTURE")
     box = layout.box().column()
     row = box.row()
     row.scale_y = 1.2
@@ -94,6 +96,11 @@ def draw_actions(layout: bpy.types.UILayout, context: bpy.types.Context, record:
         box.prop(engine_settings.group(context.scene), "redo_seed")
     if record.spec.group:
         draw_group(layout, record)
+
+
+def pictures_are_seen(context: bpy.types.Context) -> bool:
+    """Whether the 3D view that the panel is in shows textures as a render does."""
+    return context.space_data.shading.type in ("MATERIAL", "RENDERED")
 
 
 def draw_group(layout: bpy.types.UILayout, record: Record) -> None:
