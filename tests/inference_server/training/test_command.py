@@ -29,12 +29,13 @@ def own_clips(tmp_path):
     return folder
 
 
-@pytest.fixture
-def weights(tmp_path):
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "weights"
     vae = new_autoencoder(64)
     vae.register_to_config(scaling_factor=0.7)
-    write_checkpoint(tmp_path / "weights", Denoiser.fresh(seed=0), vae, 64)
-    return tmp_path / "weights"
+    write_checkpoint(folder, Denoiser.fresh(seed=0), vae, 64)
+    return folder
 
 
 def test_fine_tuning_changes_what_it_may_and_nothing_else(own_clips, weights, tmp_path, capsys):
