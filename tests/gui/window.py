@@ -65,5 +65,6 @@ def run_in_window(
             "WINDOW_BACKEND": backend,
         }
         status = subprocess.run(command, env={**settings, **(environment or {})}, stdin=subprocess.DEVNULL).returncode
-        shutil.copytree(folder / "out", out, dirs_exist_ok=True)
+        shutil.rmtree(out, ignore_errors=True)  # an earlier run's
+        shutil.copytree(folder / "out", out)
         return Run(status, out)
