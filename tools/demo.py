@@ -31,6 +31,7 @@ import bpy
 import numpy as np
 from PIL import Image
 
+from inference_server.engines.registry import find_engine
 from magicanimate_blender.animation import Animation, Animations, JobSpec, ResultFolder, State
 from magicanimate_blender.client import Client, ClientError, sha256
 from magicanimate_blender.densepose.errors import DensePoseError
@@ -46,8 +47,6 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "magicanimate_blender/assets/sample_reference.png"
 ENGINE, WEIGHTS = "magicanimate", "demo"
 FRAMES = 24
-GUIDANCE = 3.0
-"""The published weights' 7.5 over-saturates what the demo weights make."""
 SHEET_FRAMES, SHEET_TILE = 6, 256
 
 
@@ -87,7 +86,8 @@ def demo(out: Path, steps: int | None = None) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     with stage("scene"):
         shot = sample_shot()
-    settings = {"guidance_scale": GUIDANCE} if steps is None else {"guidance_scale": GUIDANCE, "steps": steps}
+    suited = next(weights.recommended for weights in find_engine(ENGINE).weight_sets if weights.id == WEIGHTS)
+    settings = dict(suited) if steps is None else {**suited, "steps": steps}
     size = animate(shot, out, stage, settings)
     with stage("plane"):
         add_result(shot, out, size)

@@ -84,6 +84,7 @@ def engines(context: InContext) -> list[EngineInfo]:
                     demo=s.demo,
                     size_multiple=s.size_multiple,
                     default_size=s.default_size,
+                    recommended_settings=dict(s.recommended),
                     state=context.weights.state(s.id),
                 )
                 for s in engine.weight_sets

@@ -63,6 +63,9 @@ class WeightSetInfo(BaseModel):
     demo: bool
     size_multiple: int
     default_size: tuple[int, int] = Field(description="Width, height in pixels")
+    recommended_settings: dict[str, Any] = Field(
+        description="Settings that suit these weights better than the defaults"
+    )
     state: Literal["ready", "missing", "invalid"]
 
 

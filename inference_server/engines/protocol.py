@@ -40,6 +40,8 @@ class WeightSet:
     size_multiple: int
     default_size: tuple[int, int]
     """Width, height in pixels."""
+    recommended: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that suit these weights better than the engine's defaults."""
 
 
 @dataclass(frozen=True)

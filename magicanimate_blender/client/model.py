@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from .errors import BadAnswer
@@ -77,7 +77,10 @@ class Track:
 
 @dataclass(frozen=True)
 class WeightSet:
-    """default_size: width, height in pixels; both are to be multiples of size_multiple."""
+    """default_size: width, height in pixels; both are to be multiples of size_multiple.
+
+    recommended_settings: those that suit these weights better than the engine's defaults.
+    """
 
     id: str
     title: str
@@ -85,6 +88,7 @@ class WeightSet:
     size_multiple: int
     default_size: tuple[int, int]
     state: WeightsState
+    recommended_settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,8 +185,10 @@ def parse_list(kind: type[T], value: object) -> list[T]:
 @functools.cache
 def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
     """Name, type and whether it is required."""
-    hints = typing.get_type_hints(kind)
-    return [(f.name, hints[f.name], f.default is dataclasses.MISSING) for f in dataclasses.fields(kind)]
+    hints, missing = typing.get_type_hints(kind), dataclasses.MISSING
+    return [
+        (f.name, hints[f.name], f.default is missing and f.default_factory is missing) for f in dataclasses.fields(kind)
+    ]
 
 
 def _convert(kind: Any, value: object, where: str) -> object:

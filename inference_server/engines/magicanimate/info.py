@@ -64,7 +64,14 @@ MAGICANIMATE = EngineInfo(
     settings=MagicAnimateSettings,
     weight_sets=(
         WeightSet(id="magicanimate", title="MagicAnimate", demo=False, size_multiple=64, default_size=(512, 512)),
-        WeightSet(id="demo", title="Demo weights", demo=True, size_multiple=64, default_size=(128, 128)),
+        WeightSet(
+            id="demo",
+            title="Demo weights",
+            demo=True,
+            size_multiple=64,
+            default_size=(128, 128),
+            recommended={"guidance_scale": 3.0},  # the published 7.5 burns their colours out
+        ),
     ),
     implementation="inference_server.engines.magicanimate.engine:load",
 )

@@ -6,6 +6,7 @@ import bpy
 
 from ...client import Client, Weights
 from ...scene.errors import SceneError
+from ..engines import choose_weights
 from ..runtime import runtime
 from .common import tells_errors
 
@@ -37,7 +38,7 @@ class MAGICANIMATE_OT_use_weights(bpy.types.Operator):
     weights: bpy.props.StringProperty(options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.scene.magicanimate.weights = self.weights
+        choose_weights(context.scene, self.weights)
         return {"FINISHED"}
 
 

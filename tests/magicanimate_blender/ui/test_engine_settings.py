@@ -44,8 +44,8 @@ def test_the_shipped_schema_is_the_servers(scene, server_engines):
     (shipped,) = known_engines()
     engine = server_engines[shipped.id]
     assert shipped.settings_schema == json.loads(json.dumps(engine.settings.model_json_schema()))
-    assert [(w.id, w.demo, w.size_multiple, w.default_size) for w in shipped.weight_sets] == [
-        (w.id, w.demo, w.size_multiple, w.default_size) for w in engine.weight_sets
+    assert [(w.id, w.demo, w.size_multiple, w.default_size, w.recommended_settings) for w in shipped.weight_sets] == [
+        (w.id, w.demo, w.size_multiple, w.default_size, w.recommended) for w in engine.weight_sets
     ]
 
 
