@@ -41,9 +41,7 @@ def steps() -> harness.Steps:
     yield 0.5
     harness.screenshot("3_cancelled")
 
-    addon("ui.engine_settings").assign(
-        scene, {"steps": 12, "guidance_scale": 3.0}
-    )  # quicker, and what suits the demo weights
+    addon("ui.engine_settings").assign(scene, {"steps": 12})
     scene.frame_end = 24
     cancelled = job(scene).id
     measured = Gaps()
@@ -56,7 +54,7 @@ def steps() -> harness.Steps:
     first, shown = job(scene).id, sequences()
     yield from harness.click_button("magicanimate.show_planes")
     scene.frame_set(20)
-    yield 10.0  # shaders are compiled, in software
+    yield 30.0  # shaders are compiled, in software
     harness.screenshot("4_done")
 
     move_a_key(scene)
