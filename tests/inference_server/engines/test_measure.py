@@ -29,6 +29,7 @@ def test_flops_of_a_step_at_the_published_size(capsys):
     assert report["without_sharing"]["tflop_per_step"] == pytest.approx(ORIGINAL_TFLOP_PER_STEP, rel=0.02)
 
 
+@pytest.mark.slow
 def test_every_switch_saves_work():
     case = Case(size=64, channels=(64, 64, 64, 64), frames=2)
     one_off = [Sharing(**{switch: False}) for switch in SWITCHES]
