@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import lzma
 import os
 import signal
 import subprocess
@@ -22,7 +21,6 @@ from PIL import Image
 from inference_server.media.labels import PALETTE
 
 HERE = Path(__file__).resolve().parent
-GOLDEN = HERE.parent / "golden" / "ckpt"
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -155,21 +153,6 @@ class RunningServer:
     def runs(self, job: str) -> list[str]:
         """Process ids of the workers that began the job."""
         return (self.data / "jobs" / job / "trajectory" / "runs").read_text().split()
-
-
-@pytest.fixture(scope="session")
-def golden_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny checkpoint of the golden vectors, unpacked."""
-    tree = tmp_path_factory.mktemp("golden") / "tree"
-    for path in GOLDEN.rglob("*"):
-        if path.is_file():
-            target = tree / path.relative_to(GOLDEN)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".xz":
-                target.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
-            else:
-                target.write_bytes(path.read_bytes())
-    return tree
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,12 @@ class Networks:
     files: tuple[Path, ...]
     """Every weight file that was read, for the recipe."""
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by name, as placement knows them."""
+        names = ("unet", "appearance", "controlnet", "vae", "text_encoder")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
 class WeightFile:

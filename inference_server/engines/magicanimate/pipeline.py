@@ -7,7 +7,7 @@ MagicAnimate: Xu et al. 2023, arXiv:2311.16498.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -75,10 +75,7 @@ class MagicAnimatePipeline:
         self.sharing = sharing
         self.store = ReferenceStore() if store is None else store
         self.window_batch = window_batch
-        modules = {
-            name: getattr(networks, name) for name in ("unet", "appearance", "controlnet", "vae", "text_encoder")
-        }
-        self.placement = Placement(modules, device, plan)
+        self.placement = Placement(networks.modules, device, plan)
         self._attend = attention_backend(attention, device)
         self._text: Tensor | None = None
         if device.type == "cuda":
@@ -101,10 +98,9 @@ class MagicAnimatePipeline:
         """Load the published checkpoint tree. Raises UserError naming the file that is missing or does not fit."""
         where = pick_device(device)
         networks = load_networks(Path(folder), pick_dtype(dtype, where))
-        modules = {
-            name: getattr(networks, name) for name in ("unet", "appearance", "controlnet", "vae", "text_encoder")
-        }
-        return cls(networks, where, plan=plan or choose_plan(modules, free_memory(where), low_memory), **options)
+        return cls(
+            networks, where, plan=plan or choose_plan(networks.modules, free_memory(where), low_memory), **options
+        )
 
     @property
     def scale_factor(self) -> int:
@@ -336,15 +332,4 @@ def as_rgb(image: Images) -> Images:
         f"The reference has the shape {image.shape} and type {image.dtype}",
         fix="Give uint8 (H, W), (H, W, 3) or (H, W, 4).",
         code="reference-shape",
-    )
-
-
-def with_sharing(pipeline: MagicAnimatePipeline, **switches: bool) -> MagicAnimatePipeline:
-    """The same networks with other sharing switches: for tests and benchmarks."""
-    return MagicAnimatePipeline(
-        pipeline.networks,
-        pipeline.device,
-        sharing=replace(pipeline.sharing, **switches),
-        plan=pipeline.placement.plan,
-        store=ReferenceStore(),
     )

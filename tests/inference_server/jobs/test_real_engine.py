@@ -14,8 +14,8 @@ TOLERANCE = 2e-3
 
 
 @pytest.fixture(scope="module")
-def magic(start_server, golden_tree):
-    return start_server(tree=golden_tree)
+def magic(start_server, golden_weights):
+    return start_server(tree=golden_weights)
 
 
 def submit(magic, **changes) -> str:

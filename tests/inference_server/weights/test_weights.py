@@ -30,8 +30,8 @@ UNET = "stable-diffusion-v1-5/unet/diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture
-def hub(golden_tree, monkeypatch):
-    server = Hub(published(golden_tree, ENTRY.parts))
+def hub(golden_weights, monkeypatch):
+    server = Hub(published(golden_weights, ENTRY.parts))
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -52,13 +52,13 @@ def finish(library: WeightsLibrary):
     return library.task("magicanimate")
 
 
-def test_a_set_is_fetched_over_a_line_that_breaks_then_converted_and_checked(hub, library, golden_tree):
+def test_a_set_is_fetched_over_a_line_that_breaks_then_converted_and_checked(hub, library, golden_weights):
     assert library.state("magicanimate") == "missing"
     with pytest.raises(UserError) as caught:
         library.start_download("magicanimate", accept_licence=False)
     assert caught.value.code == "licence-not-accepted"
     # The published file carries the whole UNet beside the motion modules; the hub's client writes 10 MB at a time.
-    path = golden_tree / "MagicAnimate" / CKPT
+    path = golden_weights / "MagicAnimate" / CKPT
     motion = unwrap_state_dict(torch.load(path, weights_only=True))
     content = {"state_dict": {**motion, "unet.conv_in.weight": torch.zeros(4_000_000)}}
     torch.save(content, buffer := io.BytesIO())
@@ -123,9 +123,9 @@ class Payload:
         return os.system, (f"touch {self.marker}",)
 
 
-def test_a_pickle_with_code_is_refused_and_not_run(golden_tree, library, tmp_path):
+def test_a_pickle_with_code_is_refused_and_not_run(golden_weights, library, tmp_path):
     mine = tmp_path / "mine"
-    shutil.copytree(golden_tree, mine)
+    shutil.copytree(golden_weights, mine)
     marker = tmp_path / "run"
     (mine / "MagicAnimate" / CKPT).write_bytes(pickle.dumps({"state_dict": Payload(marker)}))
     assert link_folder(ENTRY, mine, library.folder_of("magicanimate")) == []
@@ -137,15 +137,15 @@ def test_a_pickle_with_code_is_refused_and_not_run(golden_tree, library, tmp_pat
     assert library.state("magicanimate") == "invalid"
 
 
-def test_add_links_converts_and_leaves_the_users_files_alone(golden_tree, tmp_path):
-    before = {path: path.read_bytes() for path in golden_tree.rglob("*") if path.is_file()}
+def test_add_links_converts_and_leaves_the_users_files_alone(golden_weights, tmp_path):
+    before = {path: path.read_bytes() for path in golden_weights.rglob("*") if path.is_file()}
     command = [sys.executable, "-m", "inference_server", "weights", "--data-dir", str(tmp_path / "data")]
-    done = subprocess.run([*command, "add", str(golden_tree)], capture_output=True, text=True)
+    done = subprocess.run([*command, "add", str(golden_weights)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tree = tmp_path / "data" / "weights" / "magicanimate"
     assert (tree / UNET).is_symlink()
     assert (tree / "MagicAnimate/temporal_attention/temporal_attention.safetensors").is_file()
-    assert {path: path.read_bytes() for path in golden_tree.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in golden_weights.rglob("*") if path.is_file()} == before
     listed = subprocess.run([*command, "list"], capture_output=True, text=True).stdout
     assert "magicanimate   ready" in listed
     refused = subprocess.run([*command, "pull"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -154,10 +154,14 @@ def test_add_links_converts_and_leaves_the_users_files_alone(golden_tree, tmp_pa
     assert "OpenRAIL" in refused.stdout.replace(" ", "").replace("OpenRAIL-M", "OpenRAIL")
 
 
-def test_folders_are_found_as_people_have_them(golden_tree, tmp_path):
+def test_folders_are_found_as_people_have_them(golden_weights, tmp_path):
     layouts = {
-        "whole": [golden_tree],
-        "parts": [golden_tree / "MagicAnimate", golden_tree / "stable-diffusion-v1-5", golden_tree / "sd-vae-ft-mse"],
+        "whole": [golden_weights],
+        "parts": [
+            golden_weights / "MagicAnimate",
+            golden_weights / "stable-diffusion-v1-5",
+            golden_weights / "sd-vae-ft-mse",
+        ],
     }
     for name, folders in layouts.items():
         tree = tmp_path / name
@@ -170,8 +174,8 @@ def test_folders_are_found_as_people_have_them(golden_tree, tmp_path):
         link_folder(ENTRY, tmp_path / "gone", tmp_path / "tree")
 
 
-def test_a_vae_alone_is_not_taken_for_a_unet(golden_tree, tmp_path):
-    missing = link_folder(ENTRY, golden_tree / "sd-vae-ft-mse", tmp_path / "tree")
+def test_a_vae_alone_is_not_taken_for_a_unet(golden_weights, tmp_path):
+    missing = link_folder(ENTRY, golden_weights / "sd-vae-ft-mse", tmp_path / "tree")
     assert {part.place for part in ENTRY.parts} - {part.place for part in missing} == {"sd-vae-ft-mse"}
 
 
