@@ -8,6 +8,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from inference_server.models.attention import CallContext, merge_heads, split_heads
+from inference_server.models.feed_forward import PiecewiseFeedForward
 
 
 def sinusoid_table(length: int, channels: int) -> Tensor:
@@ -64,7 +65,7 @@ class TemporalBlock(nn.Module):
         super().__init__()
         self.attention_blocks = nn.ModuleList(TemporalAttention(channels, heads, max_window, context) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
-        self.ff = FeedForward(channels, activation_fn="geglu")
+        self.ff = PiecewiseFeedForward(FeedForward(channels, activation_fn="geglu"))
         self.ff_norm = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor) -> Tensor:

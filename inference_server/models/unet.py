@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
 from inference_server.models.attention import (
@@ -19,6 +20,7 @@ from inference_server.models.attention import (
     SelfAttentionProcessor,
     project_reference,
 )
+from inference_server.models.feed_forward import PiecewiseFeedForward
 from inference_server.models.motion import MotionModule
 from inference_server.models.spec import ModelSpec
 
@@ -51,13 +53,16 @@ class ClipGroupNorm(nn.GroupNorm):
 
 
 def install_processors(network: nn.Module, context: CallContext) -> None:
-    """Give every transformer block of a 2D UNet or ControlNet our attention processors."""
+    """Give every transformer block of a 2D UNet or ControlNet our attention processors and feed-forward."""
     processors = {}
     for name in network.attn_processors:
         block, layer = name.removesuffix(".processor").rsplit(".", 1)
         kind = SelfAttentionProcessor if layer == "attn1" else PromptAttentionProcessor
         processors[name] = kind(block, context)
     network.set_attn_processor(processors)
+    for module in network.modules():
+        if isinstance(module, BasicTransformerBlock):
+            module.ff = PiecewiseFeedForward(module.ff)
 
 
 def embed_time(network: nn.Module, timesteps: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
