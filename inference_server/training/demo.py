@@ -25,7 +25,7 @@ Shapes = tuple[tuple[int, int], ...]
 
 IMAGE_RATE, MOTION_RATE = 1.5e-3, 1.5e-3
 IMAGE_READING, MOTION_READING = 0.1, 0.03  # weights of the reading loss; it has done its work by the motion stage
-REST_SHARE = 0.6  # of the motion stage's rate, for everything but the motion modules
+REST_SHARE = 0.8  # of the motion stage's rate, for everything but the motion modules
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Recipe:
     report_every: int = 500
 
 
-STAGE_SHARES = (0.14, 0.5, 0.36)  # of the time: autoencoder, single pictures, clips
-STAGE_STEPS = (4000, 20000, 8000)
+STAGE_SHARES = (0.1, 0.2, 0.7)  # of the time: autoencoder, single pictures, clips
+STAGE_STEPS = (4000, 8000, 16000)
 
 
 def recipe_for(device: torch.device, *, minutes: float | None, steps: int | None) -> Recipe:
     """The recipe for a device and a time. On CUDA batches are large and products are computed in bf16.
 
-    minutes: of training, shared out among the stages. steps: of the image stage; the others follow in proportion.
+    minutes: of training, shared out among the stages. steps: of the longest stage; the others follow in proportion.
     """
     budgets = [
         Budget(
-            max(1, round(count * steps / STAGE_STEPS[1])) if steps else count,
+            max(1, round(count * steps / max(STAGE_STEPS))) if steps else count,
             minutes * 60 * share if minutes else math.inf,
         )
         for count, share in zip(STAGE_STEPS, STAGE_SHARES, strict=True)
@@ -157,7 +157,7 @@ class DemoTraining:
             self.folder,
             denoiser,
             recipe.motion,
-            learning_rate=lambda p, step: MOTION_RATE * cosine_after(0.4, p, step, warm_up=40),
+            learning_rate=lambda p, step: MOTION_RATE * cosine_after(0.5, p, step, warm_up=40),
             groups=groups,
         )
         stage.resume()

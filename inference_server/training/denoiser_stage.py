@@ -20,6 +20,7 @@ from inference_server.training.vae_stage import permute_colours, to_tensor
 DROPPED_REFERENCES = 0.13  # share of clips that learn to do without, for classifier-free guidance
 FRONT_REFERENCES = 0.5  # share of references that are front views; the others are any frame of the clip
 PERSON_WEIGHT = 2.0  # of a latent cell full of person, against one of wall
+STEADINESS = 1.0  # weight of errors that change from frame to frame, beside the errors themselves
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def batches(
 ) -> Iterator[DenoiserBatch]:
     """Endless batches; number n is the same in every run.
 
-    shapes: (clips, frames per clip) to draw from; frames are consecutive or any, and fewer if a clip is shorter.
+    shapes: (clips, frames per clip) to draw from; frames are evenly spaced, as far apart as the clip allows, or any
+    (`consecutive` off), and fewer if a clip is shorter.
     new_colours: exchange the colour channels of each clip at random.
     """
     for number in itertools.count(start):
@@ -65,7 +67,8 @@ def batches(
         for clip in chosen:
             total = len(clip.frames)
             if consecutive:
-                shown = np.arange(length) + rng.integers(total - length + 1)
+                stride = int(rng.integers(1, max(1, (total - 1) // max(1, length - 1)) + 1))
+                shown = np.arange(length) * stride + rng.integers(total - (length - 1) * stride)
             else:
                 shown = rng.choice(total, length, replace=False)
             front = rng.uniform() < FRONT_REFERENCES
@@ -126,9 +129,16 @@ class DenoiserLoss:
                 predicted, bank = self.denoiser(
                     noisy, timesteps, hints_of(parts.flatten(0, 1)), references, frames=frames, coupled=self.coupled
                 )
-            error = (predicted.float() - target).square().mean(1)  # clips * frames, h, w
+            miss = predicted.float() - target  # clips * frames, C, h, w
+            error = miss.square().mean(1)
             terms = {"noise": error.mean()}
-            total = (self.cell_weight(parts, error) * error).mean((1, 2)).unflatten(0, (clips, frames)).mean(1)
+            weight = self.cell_weight(parts, error)
+            total = (weight * error).mean((1, 2)).unflatten(0, (clips, frames)).mean(1)
+            if self.coupled and frames > 1:
+                change = miss.unflatten(0, (clips, frames)).diff(dim=1).square().mean(2) / 2
+                between = weight.unflatten(0, (clips, frames))[:, 1:]
+                terms["flicker"] = change.mean()
+                total = total + STEADINESS * (between * change).mean((1, 2, 3))
             terms["loss"] = (timestep_weight(self.alphas_cumprod, timesteps) * total).mean()
             if len(references):
                 terms["reading"] = reading_loss(

@@ -56,7 +56,7 @@ def random_look(rng: np.random.Generator) -> Look:
     return Look(
         skin=SKIN_TONES[tone] * (1 - mix) + SKIN_TONES[tone + 1] * mix,
         hair=rng.choice(HAIR_COLOURS) * rng.uniform(0.8, 1.2),
-        hairline=rng.choice([0.78, 0.70, 0.62]),
+        hairline=rng.choice([0.71, 0.67, 0.62]),
         bald=rng.uniform() < 0.06,
         shirt=_cloth(rng),
         shirt_accent=_cloth(rng),

@@ -55,11 +55,11 @@ def paint(look: Look, points: Array, parts: NDArray[np.uint8]) -> Array:
         colours[where] = cloth[where]
     colours[feet | (legs & (y < look.shoe_top))] = look.shoes
     if not look.bald:
-        crown = head & ((y > 0.785) | ((z < 0.045) & (y > look.hairline)))
+        crown = head & ((y > 0.74) | ((z < 0.06) & (y > look.hairline)))
         long_hair = head & (z < 0.02) & (look.hairline < 0.65)
         colours[crown | long_hair] = look.hair
-    colours[head & (z > 0.1) & (np.abs(y - 0.735) < 0.009) & (np.abs(side - 0.032) < 0.013)] = (0.08, 0.08, 0.1)
-    colours[head & (z > 0.1) & (np.abs(y - 0.665) < 0.008) & (side < 0.026)] = (0.6, 0.2, 0.2)
+    colours[head & (z > 0.1) & (np.abs(y - 0.683) < 0.008) & (np.abs(side - 0.031) < 0.012)] = (0.08, 0.08, 0.1)
+    colours[head & (z > 0.1) & (np.abs(y - 0.614) < 0.007) & (side < 0.024)] = (0.6, 0.2, 0.2)
     return colours
 
 
