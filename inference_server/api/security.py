@@ -106,7 +106,7 @@ class Gate:
             return 403, "The server is not known by that name", fix, "host-refused"
         given = fields.get(b"authorization", [])
         if len(given) != 1 or not hmac.compare_digest(given[0], self._token):
-            fix = f"Send Authorization: Bearer with the token from the data folder or {TOKEN_VARIABLE}."
+            fix = f"Use the token that the file “token” in the server's data folder holds, or {TOKEN_VARIABLE}."
             return 401, "The token is missing or wrong", fix, "wrong-token"
         return None
 

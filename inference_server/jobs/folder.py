@@ -116,6 +116,6 @@ class DataFolder:
 def disk_full(folder: DataFolder) -> UserError:
     return UserError(
         f"The disk of the data folder {folder.root} is full ({folder.free_bytes() // 2**20} MiB free)",
-        fix="Delete old results or free some space, then press Retry: it goes on where it was.",
+        fix="Delete old results or free some space, then try again: it goes on where it was.",
         code="disk-full",
     )

@@ -42,7 +42,7 @@ CLEAN_EVERY, CLEAN_SOON = 600.0, 10.0
 STOP_WAIT = 8.0
 """Seconds that a graceful stop gives a step that is being computed; a killed one is only computed again."""
 WORKER_DIED_FIX = (
-    "See worker.log in the server's logs folder; lower the resolution if memory ran out, then press Retry."
+    "See worker.log in the server's logs folder; choose a smaller size if memory ran out, then try again."
 )
 
 log = logging.getLogger(__name__)

@@ -168,6 +168,8 @@ class Work:
             body = self.record.spec.body(self.record.maps, from_base=from_base)
             job = client.create_job(self.record.id, body)
         elif self._retry and job.state in ("failed", "cancelled"):
+            self.status.enter(State.UPLOADING)
+            upload_inputs(client, self.record, self.status.folder, self._sent)  # it may have failed for want of one
             client.retry_job(self.record.id)
             job = client.job(self.record.id) or job
         self._retry = False

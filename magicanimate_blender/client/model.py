@@ -104,10 +104,16 @@ class Engine:
 
 @dataclass(frozen=True)
 class Download:
+    """state: downloading, verifying, adding, done, failed or cancelled."""
+
     done_bytes: int
     state: str
     total_bytes: int | None = None
     problem: Problem | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("downloading", "verifying", "adding")
 
 
 @dataclass(frozen=True)

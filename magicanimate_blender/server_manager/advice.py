@@ -63,6 +63,12 @@ RULES = (
         "Close that program or the other server, then start again.",
     ),
     _rule(
+        r"already uses the data folder",
+        "data-folder-in-use",
+        "Another server uses the same data folder",
+        "Wait until that one has ended, or end its process, then try again.",
+    ),
+    _rule(
         r"weights-missing|weights? .*(is|are) (missing|not (installed|there))",
         "weights-missing",
         "The model weights are not on this computer",
@@ -72,7 +78,7 @@ RULES = (
         r"no module named '?(venv|ensurepip)\b|ensurepip is not available",
         "no-venv",
         "This Python can't make environments",
-        "Install your system's python3-venv package or choose another Python, then install again.",
+        "Install your system's python3-venv package, then install again.",
     ),
     _rule(
         r"no module named '?(inference_server|torch|fastapi|uvicorn|diffusers|transformers)\b",
@@ -99,7 +105,7 @@ RULES = (
         r"|is not a supported wheel on this platform",
         "wrong-python",
         "This Python does not fit the server",
-        "Choose a Python of version 3.11 to 3.13 (64 bit) in the preferences, then install again.",
+        "Install Python 3.13 (64 bit), then install the server again.",
     ),
     _rule(
         r"do not match the hashes|hash mismatch|bad magic number|file is not a zip file|invalid wheel",
@@ -111,7 +117,7 @@ RULES = (
         r"permission denied|access is denied|errno 13\b|winerror 5\b",
         "no-permission",
         "A file or folder may not be written",
-        "Choose another folder in the preferences, or close programs that hold its files.",
+        "Close programs that hold its files, and see that the folder belongs to you, then try again.",
     ),
 )
 """In order: the first rule that any line meets wins, so the causes come before their consequences."""

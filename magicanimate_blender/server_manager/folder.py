@@ -35,6 +35,11 @@ class ServerFolder:
         return self.path / "server.log"
 
     @property
+    def worker_log(self) -> Path:
+        """What the process that computes says."""
+        return self.data / "logs" / "worker.log"
+
+    @property
     def install_log(self) -> Path:
         return self.path / "install.log"
 

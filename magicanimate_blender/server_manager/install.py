@@ -105,7 +105,7 @@ class InstallTask:
                 title="Failed",
                 code=advice.code if advice else "file-problem",
                 message=f"{advice.detail if advice else 'A file could not be written'}: {error}",
-                fix=advice.fix if advice else "Choose another folder in the preferences.",
+                fix=advice.fix if advice else "Close programs that use its files, then install again.",
             )
         except Exception as error:  # a mistake of ours must not leave the panel waiting
             log.exception("installation")

@@ -96,20 +96,26 @@ class Installation:
         code = {InstallKind.NOT_INSTALLED: "server-not-installed", InstallKind.INSTALLING: "server-installing"}.get(
             state.kind, "server-broken"
         )
-        fix = (
-            "Wait until it is done."
-            if state.kind is InstallKind.INSTALLING
-            else "Install it in the add-on's preferences."
-        )
+        fix = "Install it in the add-on's preferences."
+        if state.kind is InstallKind.INSTALLING:
+            fix = "Wait until it is done."
+        elif self.own_python is not None:
+            fix = "Choose another Own Environment in the add-on's preferences, or clear it."
         raise ClientError(state.sentence, fix=fix, code=code)
 
     def install(self, pythons: Sequence[str | Path] = (), *, build: TorchBuild | None = None) -> InstallTask:
         """Install, go on with an installation, mend or upgrade: always the same steps, those that are done are quick.
 
         pythons: tried first, in order, before the system's. build: chosen for this computer if not given.
-        Raises ClientError if the add-on carries no server.
+        Raises ClientError if the add-on carries no server, or is to use an environment that is not its own.
         """
-        if self.wheel is None or self.own_python is not None or not self.wheel.is_file():
+        if self.own_python is not None:
+            raise ClientError(
+                "The server's environment is your own, and the add-on leaves it alone",
+                fix="Install the server there yourself, or clear Own Environment in the preferences.",
+                code="own-environment",
+            )
+        if self.wheel is None or not self.wheel.is_file():
             raise ClientError(
                 "This copy of the add-on carries no server", fix="Install the add-on's zip file.", code="no-wheel"
             )

@@ -16,6 +16,8 @@ from .running import Running, find_running
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+STILL_STOPPING = 0.5
+"""Seconds before another start while an earlier server still has the data folder."""
 LOG_LIMIT = 4 * 1024 * 1024
 """Bytes; a log that is longer is begun anew at the next start, the old one kept beside it."""
 
@@ -88,6 +90,30 @@ class LocalServer:
         folder.data.mkdir(parents=True, exist_ok=True)
         if folder.log.is_file() and folder.log.stat().st_size > LOG_LIMIT:
             folder.log.replace(folder.log.with_suffix(".old.log"))
+        process, begin = self._spawn()
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            ended = process.poll() is not None
+            if (running := self._find()) is not None:  # ours, or one that another Blender started first
+                return running
+            if ended:
+                problem = _did_not_start(_since(folder.log, begin))
+                if problem.code != "data-folder-in-use" or stop.wait(STILL_STOPPING):
+                    raise problem
+                process, begin = self._spawn()  # the one before takes its time to end a step
+            if stop.wait(0.1):
+                end(process)
+                raise ServerUnreachable("The start of the server was cancelled", fix="", code="cancelled")
+        end(process)
+        raise ServerUnreachable(
+            f"The server did not answer within {START_SECONDS:.0f} seconds",
+            fix="Look at its log in the panel, then try again.",
+            code="server-timeout",
+        )
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
+        """The process, and where its lines begin in the log."""
+        folder = self.installation.folder
         command: list[str | Path] = [self.installation.python, "-I", "-m", "inference_server", "serve"]
         try:
             with folder.log.open("ab") as log:
@@ -100,30 +126,16 @@ class LocalServer:
                 code="server-broken",
             ) from error
         self._process = process
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            ended = process.poll() is not None
-            if (running := self._find()) is not None:  # ours, or one that another Blender started first
-                return running
-            if ended:
-                raise _did_not_start(_since(folder.log, begin))
-            if stop.wait(0.1):
-                end(process)
-                raise ServerUnreachable("The start of the server was cancelled", fix="", code="cancelled")
-        end(process)
-        raise ServerUnreachable(
-            f"The server did not answer within {START_SECONDS:.0f} seconds",
-            fix="Look at its log in the panel, then try again.",
-            code="server-timeout",
-        )
+        return process, begin
 
     def _check_version(self, running: Running) -> None:
         """A server left from before an upgrade of the add-on must not serve the new one."""
         wanted = self.installation.carried_version
         if wanted is not None and numbers(running.version) < numbers(wanted):
+            own = self.installation.own_python is not None
             raise ClientError(
                 f"The running server is version {running.version}, but this add-on needs {wanted}",
-                fix="Upgrade the server in the add-on's preferences.",
+                fix="Upgrade it in your own environment." if own else "Upgrade it in the add-on's preferences.",
                 code="wrong-version",
             )
 

@@ -33,7 +33,7 @@ class Python:
 
 
 def find_python(hints: Iterable[str | Path] = ()) -> Python:
-    """The first that will do: `hints` (the user's choice, Blender's own), then what the system has.
+    """The first that will do: `hints` (Blender's own), then what the system has.
 
     Raises ClientError that says what was found and why it will not do.
     """
@@ -47,7 +47,7 @@ def find_python(hints: Iterable[str | Path] = ()) -> Python:
     what = "; ".join(refused) or "none was found"
     raise ClientError(
         f"No Python on this computer can run the server: {what}",
-        fix=f"Install Python {NEWEST[0]}.{NEWEST[1]} (64 bit), or choose one in the preferences.",
+        fix=f"Install Python {NEWEST[0]}.{NEWEST[1]} (64 bit), then install the server again.",
         code="wrong-python",
     )
 

@@ -80,7 +80,7 @@ def _cuda_build(gpu: Gpu) -> TorchBuild:
     if not has_code:
         raise ClientError(
             f"{gpu.name} is too old for PyTorch (compute capability {gpu.capability})",
-            fix="Choose the build for the processor in the preferences, or run the server on another computer.",
+            fix="Run the server on another computer and connect to it in the preferences.",
             code="unsupported-gpu",
         )
     for rule in has_code:

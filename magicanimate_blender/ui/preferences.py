@@ -9,9 +9,10 @@ from .package import PACKAGE, data_folder
 
 
 def _reconnect(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
-    from . import runtime
+    from . import handlers, runtime
 
     runtime.restart()
+    handlers.find_jobs_again()
 
 
 class Preferences(bpy.types.AddonPreferences):

@@ -155,13 +155,17 @@ class Runtime:
         return True
 
     def close(self, *, leaving: bool) -> None:
-        """End all threads. Jobs go on in the server; if Blender is left, so may the server itself."""
+        """End all threads. Jobs go on in the server; if Blender is left, so may the server itself.
+
+        Only who leaves waits for the threads: one that asks a silent server would hold up the window.
+        """
+        wait = 2.0 if leaving else 0.0
         for drawing in self.drawings:
             drawing.cancel()
         self.drawings.clear()
-        self.animations.close()
+        self.animations.close(wait)
         if self._watch is not None:
-            self._watch.close()
+            self._watch.close(wait)
         if (task := self.installation.task) is not None:
             task.cancel()
         if leaving and self._stop_server and isinstance(self.server, LocalServer):

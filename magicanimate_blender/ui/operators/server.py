@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import bpy
 
 from ...server_manager import LocalServer
+from ...server_manager.local import tail
 from ..preferences import preferences
 from ..runtime import runtime
 from .common import tells_errors
@@ -122,7 +124,7 @@ class MAGICANIMATE_OT_free_memory(bpy.types.Operator):
 class MAGICANIMATE_OT_show_log(bpy.types.Operator):
     bl_idname = "magicanimate.show_log"
     bl_label = "Log"
-    bl_description = "Open the last lines of the server's log as a text"
+    bl_description = "Open the last lines of the logs of the server and of its worker as a text"
     bl_options = {"REGISTER"}
 
     installing: bpy.props.BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
@@ -134,13 +136,19 @@ class MAGICANIMATE_OT_show_log(bpy.types.Operator):
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         folder = runtime().installation.folder
-        path = folder.install_log if self.installing else folder.log
-        lines = path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:] if path.is_file() else []
+        paths = [folder.install_log] if self.installing else [folder.log, folder.worker_log]
         text = bpy.data.texts.get(LOG_NAME) or bpy.data.texts.new(LOG_NAME)
-        text.from_string("\n".join(lines) or f"There is no log yet at {path}.")
+        text.from_string("\n\n".join(map(log_text, paths)))
         if not bpy.app.background:
             _open_text(context, text)
         return {"FINISHED"}
+
+
+def log_text(path: Path) -> str:
+    """The log's path and its last lines."""
+    if not path.is_file():
+        return f"There is no log yet at {path}."
+    return "\n".join([f"{path}:", *tail(path, LOG_LINES)])
 
 
 def _open_text(context: bpy.types.Context, text: bpy.types.Text) -> None:

@@ -8,45 +8,12 @@ from ...animation import Animation, Snapshot, State
 from ...results import uses_of
 from .. import flow, messages, thumbnails
 from ..delivery import PREVIEW
+from ..mends import mend_of
 from ..messages import Message, message_of
 from ..problems import first_problem
 from ..runtime import Runtime, runtime
-from .common import InSidebar, message_box, spoken, wrapped
+from .common import InSidebar, draw_mend, draw_mendable, message_box, spoken, wrapped
 from .results import pictures_are_seen
-
-_PREFERENCES = ("magicanimate.open_preferences", "Open the Preferences")
-_INSTALL_AGAIN = ("magicanimate.install_server", "Install the Server Again")
-_LOG = ("magicanimate.show_log", "Show the Log")
-MENDS = {
-    "server-not-installed": ("magicanimate.install_server", "Install the Server"),
-    "server-broken": _INSTALL_AGAIN,
-    "torch-broken": _INSTALL_AGAIN,
-    "wrong-version": ("magicanimate.install_server", "Upgrade the Server"),
-    "server-did-not-start": _LOG,
-    "server-timeout": _LOG,
-    "job-failed": _LOG,
-    "no-driver": _LOG,
-    "out-of-memory": ("magicanimate.free_memory", "Free Memory"),
-    **dict.fromkeys(
-        (
-            "server-not-running",
-            "unauthorized",
-            "bad-address",
-            "bad-answer",
-            "unknown-host",
-            "certificate-refused",
-            "offline",
-            "disk-full",
-            "no-permission",
-            "file-problem",
-            "weights-missing",
-            "weights-unreadable",
-            "weights-mismatch",
-        ),
-        _PREFERENCES,
-    ),
-}
-"""Code of a problem -> the operator that helps, and its label."""
 
 
 class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
@@ -60,12 +27,10 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
         row.operator("magicanimate.animate", icon="RENDER_ANIMATION")
         if problem is not None:
             wrapped(column, problem.sentence, "INFO")
-            if problem.operator:
+            if problem.mend is not None:
                 row = column.row()
                 row.scale_y = 1.2
-                button = row.operator(problem.operator, text=problem.label)
-                for name, value in problem.options.items():
-                    setattr(button, name, value)
+                draw_mend(row, problem.mend)
         draw_install(column, current)
         for message in (messages.current(), current.problem and message_of(current.problem)):
             if message:
@@ -123,6 +88,8 @@ def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation)
             wrapped(box, now.plan, "INFO")
         if now.message:
             wrapped(box, now.message, "INFO")
+        if (mend := mend_of(now.code)) is not None:  # a server that was lost, say: the job waits for it
+            draw_mend(box, mend)
         box.operator("magicanimate.cancel", icon="CANCEL").job = animation.id
     for note in now.notes:
         wrapped(box, note, "DOT")
@@ -141,14 +108,6 @@ def progress_text(now: Snapshot) -> str:
     if now.state is State.RUNNING and now.steps:
         return f"{now.title}: step {now.step} of {now.steps}"
     return now.title
-
-
-def draw_mendable(layout: bpy.types.UILayout, message: Message) -> bpy.types.UILayout:
-    box = message_box(layout, message)
-    if message.code in MENDS:
-        operator, label = MENDS[message.code]
-        box.operator(operator, text=label)
-    return box
 
 
 def draw_install(layout: bpy.types.UILayout, current: Runtime) -> None:

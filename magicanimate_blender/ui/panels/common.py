@@ -7,6 +7,7 @@ import functools
 import blf
 import bpy
 
+from ..mends import Mend, mend_of
 from ..messages import Message
 
 MARGIN = 86
@@ -50,6 +51,20 @@ def message_box(layout: bpy.types.UILayout, message: Message) -> bpy.types.UILay
     if message.fix:
         wrapped(box, message.fix, "BLANK1")
     return box
+
+
+def draw_mendable(layout: bpy.types.UILayout, message: Message) -> bpy.types.UILayout:
+    """A problem with its way out, and the button that goes it."""
+    box = message_box(layout, message)
+    if (mend := mend_of(message.code)) is not None:
+        draw_mend(box, mend)
+    return box
+
+
+def draw_mend(layout: bpy.types.UILayout, mend: Mend) -> None:
+    button = layout.operator(mend.operator, text=mend.label)
+    for name, value in mend.options.items():
+        setattr(button, name, value)
 
 
 def spoken(seconds: float) -> str:

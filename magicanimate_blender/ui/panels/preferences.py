@@ -48,7 +48,7 @@ def draw_weights(layout: bpy.types.UILayout, weights: tuple[Weights, ...]) -> No
         row.label(text=f"{each.title}{size}", icon=icon, translate=False)
         row.label(text=each.licence or "", translate=False)
         download = each.download
-        if download is not None and download.state in ("queued", "running"):
+        if download is not None and download.running:
             share = download.done_bytes / download.total_bytes if download.total_bytes else 0.0
             row.progress(factor=share, text=size_text(download.done_bytes))
             row.operator("magicanimate.stop_download", text="", icon="X").weights = each.id

@@ -9,7 +9,7 @@ from ...server_manager import InstallKind
 from ..messages import Message, message_of
 from ..preferences import preferences
 from ..runtime import Runtime, runtime
-from .common import InSidebar, message_box, size_text, wrapped
+from .common import InSidebar, draw_mendable, message_box, size_text, wrapped
 
 WORKER = {"stopped": "ready", "starting": "starting", "idle": "ready, weights loaded", "busy": "computing"}
 
@@ -68,13 +68,13 @@ def draw_stopped(column: bpy.types.UILayout, current: Runtime) -> None:
         column.operator("magicanimate.start_server", icon="PLAY")
         if state.kind is InstallKind.OUTDATED:
             column.operator("magicanimate.install_server", text="Upgrade the Server", icon="IMPORT")
-    elif state.kind is not InstallKind.INSTALLING:
+    elif state.kind is not InstallKind.INSTALLING and not preferences().python:
         column.operator("magicanimate.install_server", icon="IMPORT")
         if not bpy.app.online_access:
-            message_box(
-                column,
-                Message("Blender is not allowed to go online", "Allow it in Preferences > System > Network."),
+            message = Message(
+                "Blender is not allowed to go online", "Allow it in Preferences > System > Network.", "offline"
             )
+            draw_mendable(column, message)
 
 
 CLASSES = (MAGICANIMATE_PT_server,)

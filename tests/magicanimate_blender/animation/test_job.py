@@ -225,7 +225,7 @@ def test_cancel_while_the_server_is_away(animations, fake):
 def test_a_wrong_token_fails_with_the_servers_words(animations, source):
     source.token = "wrong"
     now = wait(start(animations), ended)
-    assert (now.state, now.code, now.fix) == (State.FAILED, "unauthorized", "Use the token of this server.")
+    assert (now.state, now.code, now.fix) == (State.FAILED, "wrong-token", "Use the token of this server.")
 
 
 def test_a_job_that_fails_says_why_and_can_be_tried_again(animations, fake):

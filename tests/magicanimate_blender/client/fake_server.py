@@ -55,8 +55,9 @@ class FakeServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"fake": self}))
+    def start(self, port: int = 0) -> None:
+        """port: 0 takes a free one."""
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), type("Bound", (Handler,), {"fake": self}))
         self.http.daemon_threads = True
         self.port = self.http.server_address[1]
         self.up = True
@@ -174,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.fake.fault(self):
             return
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.problem(401, "unauthorized", "The token is wrong", "Use the token of this server.")
+            self.problem(401, "wrong-token", "The token is wrong", "Use the token of this server.")
             return
         for method, pattern, action in ROUTES:
             if method == self.command and (found := re.fullmatch(pattern, self.path)):

@@ -127,7 +127,7 @@ def test_deleting_what_is_gone_is_well(client):
 def test_a_wrong_token_is_told_in_the_servers_words(fake):
     with pytest.raises(ServerProblem, match=r"The token is wrong\. Use the token") as caught:
         Client(fake.url, "other").server()
-    assert (caught.value.status, caught.value.code) == (401, "unauthorized")
+    assert (caught.value.status, caught.value.code) == (401, "wrong-token")
 
 
 def test_nobody_there():
@@ -303,12 +303,12 @@ def test_closing_wakes_a_reader_that_waits(client, fake):
 
 
 def test_a_refused_stream_gives_up_and_says_so(client, fake):
-    fake.fault = lambda handler: handler.problem(401, "unauthorized") is None
+    fake.fault = lambda handler: handler.problem(401, "wrong-token") is None
     with client.job_events(str(uuid.uuid4())) as stream:
         event = stream.events.get(timeout=2)
     assert isinstance(event, StreamLost)
     assert event.final
-    assert event.error.code == "unauthorized"
+    assert event.error.code == "wrong-token"
 
 
 def test_a_page_instead_of_events_gives_up(client, fake):

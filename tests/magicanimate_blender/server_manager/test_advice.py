@@ -23,6 +23,7 @@ LINES = [
     ("AssertionError: Torch not compiled with CUDA enabled", "wrong-build"),
     ("[Errno 98] error while attempting to bind on address ('127.0.0.1', 8790): address already in use", "port-taken"),
     ("[WinError 10048] Only one usage of each socket address is normally permitted", "port-taken"),
+    ("error: A server (process 7) already uses the data folder /d. Use that one, stop it.", "data-folder-in-use"),
     ("error: The weights of MagicAnimate are not installed. Download them.", "weights-missing"),
     ("ERROR: Package 'x' requires a different Python: 3.10.1 not in '>=3.11'", "wrong-python"),
     ("ERROR: No matching distribution found for torch==2.13.0+cpu", "wrong-python"),

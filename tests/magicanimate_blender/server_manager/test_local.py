@@ -150,7 +150,7 @@ def test_a_server_elsewhere(local):
     assert connect(remote).server().pid == client.server().pid
     with pytest.raises(ClientError) as caught:
         connect(RemoteServer(client.url, "wrong"))
-    assert caught.value.code == "unauthorized"
+    assert caught.value.code == "wrong-token"
 
 
 def wait_status(watch: Watch, want, seconds: float = 20.0):

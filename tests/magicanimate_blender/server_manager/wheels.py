@@ -20,7 +20,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
     def do_GET(self):
         if self.headers["Authorization"] != "Bearer token-of-the-test":
-            self.answer(401, {"detail": "The token is wrong", "code": "unauthorized", "fix": "Use the right one."})
+            self.answer(401, {"detail": "The token is wrong", "code": "wrong-token", "fix": "Use the right one."})
         elif self.path == "/v1/server":
             self.answer(200, {
                 "name": "fake", "version": __version__, "api": 1, "pid": os.getpid(), "uptime_s": 0.0, "device": None,

@@ -345,4 +345,4 @@ def test_a_wrong_token_is_told(stage, preferences, server, finish):
     current = runtime.runtime()
     bpy.ops.magicanimate.animate()
     now = finish(last(current))
-    assert (now.state, now.code) == (State.FAILED, "unauthorized")
+    assert (now.state, now.code) == (State.FAILED, "wrong-token")

@@ -13,8 +13,8 @@ def problem(scene):
 
 
 def mend(found, **options):
-    kind, _, name = found.operator.partition(".")
-    getattr(getattr(bpy.ops, kind), name)(**found.options, **options)
+    kind, _, name = found.mend.operator.partition(".")
+    getattr(getattr(bpy.ops, kind), name)(**found.mend.options, **options)
 
 
 def test_each_button_takes_its_problem_away(scene, preferences):
@@ -22,7 +22,7 @@ def test_each_button_takes_its_problem_away(scene, preferences):
     picture = bpy.data.images.new("Person", 64, 64)
     while (found := problem(scene)) is not None and "installed" not in found.sentence:
         said.append(found.sentence)
-        if found.operator == "magicanimate.open_reference":
+        if found.mend.operator == "magicanimate.open_reference":
             scene.magicanimate.reference = picture  # what the file browser would do
         else:
             mend(found)
@@ -37,7 +37,7 @@ def test_each_button_takes_its_problem_away(scene, preferences):
 
 def test_another_picture_needs_consent_again(stage, preferences):
     stage.magicanimate.reference = bpy.data.images.new("Somebody else", 64, 64)
-    assert problem(stage).operator == "magicanimate.give_consent"
+    assert problem(stage).mend.operator == "magicanimate.give_consent"
 
 
 def test_a_range_without_frames(stage, preferences):
@@ -51,7 +51,7 @@ def test_the_server_is_to_be_installed(stage, preferences):
     found = problem(stage)
     assert found.sentence.startswith("The server is not installed")
     expected = "magicanimate.install_server" if bpy.app.online_access else "screen.userpref_show"
-    assert found.operator == expected
+    assert found.mend.operator == expected
     assert not bpy.ops.magicanimate.animate.poll()
 
 
