@@ -65,7 +65,10 @@ def fit(tree: bpy.types.NodeTree, clip: Clip, scene: bpy.types.Scene) -> None:
     share = scene.render.resolution_percentage / 100
     render = (scene.render.resolution_x * share, scene.render.resolution_y * share)
     sensor = scene.camera.data.sensor_fit if scene.camera else "AUTO"
-    side = {"HORIZONTAL": lambda s: s[0], "VERTICAL": lambda s: s[1], "AUTO": max}[sensor]
+
+    def side(size: tuple[float, float]) -> float:
+        return {"HORIZONTAL": size[0], "VERTICAL": size[1], "AUTO": max(size)}[sensor]
+
     scale = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeScale")
     for axis in ("X", "Y"):
         scale.inputs[axis].default_value = side(render) / side(clip.size)

@@ -22,8 +22,7 @@ def silhouette(labels: NDArray[np.uint8], *, grow: int, soften: int) -> NDArray[
     for axis in (0, 1) if soften else ():
         padded = np.pad(cover, [(soften, soften) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         length = cover.shape[axis]
-        cover = sum(np.take(padded, range(n, n + length), axis=axis) for n in range(2 * soften + 1))
-        cover = cover / np.float32(2 * soften + 1)
+        cover = np.mean([np.take(padded, range(n, n + length), axis=axis) for n in range(2 * soften + 1)], axis=0)
     return np.asarray(np.rint(cover * 255), dtype=np.uint8)
 
 

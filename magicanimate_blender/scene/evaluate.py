@@ -215,9 +215,9 @@ def _topology(name: str, mesh: bpy.types.Mesh, cache: GeometryCache) -> _Topolog
     if known is not None and np.array_equal(known.corners, corners) and np.array_equal(known.starts, starts):
         return known
     mesh.calc_loop_triangles()
-    triangles = np.empty((len(mesh.loop_triangles), 3), np.int32)
+    triangles: np.ndarray = np.empty((len(mesh.loop_triangles), 3), np.int32)
     mesh.loop_triangles.foreach_get("vertices", triangles.ravel())
-    face_of_triangle = np.empty(len(triangles), np.int32)
+    face_of_triangle: np.ndarray = np.empty(len(triangles), np.int32)
     mesh.loop_triangles.foreach_get("polygon_index", face_of_triangle)
     cut = next((cuts[name] for cuts in cache.cuts.values() if name in cuts), None)
     if cut is not None and cut.fits(corners, starts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -52,7 +52,7 @@ def export_part_maps(
     size: tuple[int, int] = (512, 512),
     resume: bool = False,
     mitten: bool = False,
-) -> Iterator[ExportedFrame]:
+) -> Generator[ExportedFrame]:
     """Write the frames' maps into a folder, one per next(): show progress, and stop whenever you like by closing it.
 
     resume: keep files that are there (after a stop; not after the scene changed). A file is whole or not there at all.
@@ -124,7 +124,7 @@ def _drawn(
     kind: MapKind,
     size: tuple[int, int],
     mitten: bool,
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     if kind in ("iuv-bgr", "iuv-rgb"):
         order = kind.removeprefix("iuv-").upper()
         for iuv in read_iuv_frames(scene, characters, frames, *size):

@@ -6,7 +6,7 @@ for reading in read_frames(scene, characters, range(1, 49), 512, 512):   # in a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -65,7 +65,7 @@ def draw_part_map(
 
 def part_maps(
     scene: bpy.types.Scene, characters: Sequence[Character], frames: Iterable[int], width: int, height: int
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> Generator[tuple[int, np.ndarray]]:
     """(frame, part map) for each frame; see read_frames."""
     for reading in read_frames(scene, characters, frames, width, height):
         yield reading.frame, reading.draw()
@@ -79,7 +79,7 @@ def read_frames(
     height: int,
     cache: GeometryCache | None = None,
     mitten: bool = False,
-) -> Iterator[FrameReading]:
+) -> Generator[FrameReading]:
     """What each frame's part map needs. Restores the current frame when it ends, is closed or fails.
 
     A generator that does one frame per next(): run it from a timer and Blender stays alive. Raises as draw_part_map.
@@ -93,7 +93,7 @@ def evaluate_frames(
     characters: Sequence[Character],
     frames: Iterable[int],
     cache: GeometryCache | None = None,
-) -> Iterator[tuple[int, FrameGeometry]]:
+) -> Generator[tuple[int, FrameGeometry]]:
     """The characters' geometry at each frame, with the scene at that frame meanwhile; restores frame and poses."""
     for character in characters:
         if not is_character_labelled(character):

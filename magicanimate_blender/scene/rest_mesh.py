@@ -127,14 +127,15 @@ def _segment_weights(obj: bpy.types.Object, armature: bpy.types.Object, bones: B
 
 def _parent_bone(obj: bpy.types.Object, armature: bpy.types.Object) -> str | None:
     """The bone that carries a mesh without weights, by its parents or by a constraint (Child Of, Armature ...)."""
+    bones = armature.data.bones
     while obj is not None and obj is not armature:
-        if obj.parent is armature and obj.parent_type == "BONE" and obj.parent_bone in armature.data.bones:
+        if obj.parent is armature and obj.parent_type == "BONE" and obj.parent_bone in bones:
             return obj.parent_bone
         for constraint in obj.constraints:
             targets = constraint.targets if constraint.type == "ARMATURE" else [constraint]
             for target in targets:
                 bone = getattr(target, "subtarget", "")
-                if getattr(target, "target", None) is armature and bone in armature.data.bones:
+                if getattr(target, "target", None) is armature and bone in bones:
                     return bone
         obj = obj.parent
     return None

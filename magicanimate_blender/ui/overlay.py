@@ -97,7 +97,9 @@ def _draw() -> None:
     with contextlib.suppress(DensePoseError):  # nothing to draw in this frame; the panel says why
         _update(scene, context.evaluated_depsgraph_get())
         if _geometry is not None:
-            _draw_over(context.region, context.region_data.perspective_matrix, scene.magicanimate.overlay_opacity)
+            _draw_over(
+                _geometry, context.region, context.region_data.perspective_matrix, scene.magicanimate.overlay_opacity
+            )
 
 
 def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -109,11 +111,11 @@ def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
         _geometry = extract(scene, depsgraph, _characters, geometry.cache())
 
 
-def _draw_over(region: bpy.types.Region, perspective: Matrix, opacity: float) -> None:
+def _draw_over(surface: FrameGeometry, region: bpy.types.Region, perspective: Matrix, opacity: float) -> None:
     target = _target_of(region.width, region.height)
     with target.frame.bind():
         target.frame.clear(color=(0.0, 0.0, 0.0, 0.0), depth=1.0)
-        draw_surface(_geometry, perspective, on_screen(PALETTE))
+        draw_surface(surface, perspective, on_screen(PALETTE))
     shader = _picture()
     batch = batch_for_shader(shader, "TRI_STRIP", {"position": [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)]})
     shader.bind()

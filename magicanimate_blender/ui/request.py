@@ -96,7 +96,7 @@ def frames_of(scene: bpy.types.Scene) -> range:
 
 def marked_frames(text: str, spec: JobSpec) -> tuple[int, ...]:
     """Scene frames written like "10-14, 20" -> the job's frames, from 0. Raises SceneError for what is no such list."""
-    marked = set()
+    marked: set[int] = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
         found = re.fullmatch(r"(-?\d+)(?:\s*-\s*(-?\d+))?", part)
         if found is None:

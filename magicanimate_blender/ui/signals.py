@@ -7,8 +7,9 @@ Python ignores SIGPIPE, so that writing to a socket which the other side has clo
 from __future__ import annotations
 
 import signal
+from typing import Any
 
-_before: object = None
+_before: Any = None
 
 
 def register() -> None:

@@ -18,7 +18,7 @@ class OfWeights:
     def poll(cls, context: bpy.types.Context) -> bool:
         running = runtime().watch.status.info is not None
         if not running:
-            cls.poll_message_set("Start the server first")
+            cls.poll_message_set("Start the server first")  # type: ignore[attr-defined]  # an Operator's, once mixed in
         return running
 
     def known(self) -> Weights:

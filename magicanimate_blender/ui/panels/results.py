@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ...animation import Record, State
@@ -16,7 +18,9 @@ STATE_ICONS = {State.DONE: "CHECKMARK", State.FAILED: "ERROR", State.CANCELLED: 
 
 
 class MAGICANIMATE_UL_results(bpy.types.UIList):
-    def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:
+    def draw_item(
+        self, context: Any, layout: Any, data: Any, item: Any, icon: int, active_data: Any, active_property: str
+    ) -> None:
         record = runtime().record(item.name)
         if record is None:
             layout.label(text="gone", icon="QUESTION")
