@@ -1,0 +1,67 @@
+"""docs/troubleshooting.md names every sentence that the add-on can show for a problem."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+SPEAKING = {
+    **dict.fromkeys(("SceneError", "DensePoseError"), 0),
+    **dict.fromkeys(("ClientError", "FileProblem", "ServerUnreachable", "BadAnswer"), 0),
+    **dict.fromkeys(("Note", "Message", "Problem", "poll_message_set", "note"), 0),
+    "InstallState": 1,
+    "_rule": 2,
+}
+"""Calls through which the add-on speaks to a person about a problem, and which argument is the sentence."""
+GAP = "…"
+"""Stands for what is put in when the sentence is told."""
+
+
+def sentences(node: ast.expr) -> Iterator[str]:
+    """The texts that an expression can be, with a gap for each value."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(part.value if isinstance(part, ast.Constant) else GAP for part in node.values)
+    elif isinstance(node, ast.IfExp):
+        yield from sentences(node.body)
+        yield from sentences(node.orelse)
+
+
+def spoken(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        place = SPEAKING.get(name)
+        if name == "append" and ast.unparse(node.func).endswith("notes.append"):
+            place = 0
+        if place is not None and place < len(node.args):
+            # A sentence that is all gap is another one's, told on.
+            yield from (text for text in sentences(node.args[place]) if re.search(r"\w{2}", text))
+
+
+MESSAGES = sorted(
+    {
+        (path.relative_to(ROOT / "magicanimate_blender").as_posix(), text)
+        for path in (ROOT / "magicanimate_blender").rglob("*.py")
+        for text in spoken(path)
+    }
+)
+
+
+def test_messages_are_found():
+    assert {path.split("/")[0] for path, _ in MESSAGES} >= {"ui", "scene", "client", "server_manager", "animation"}
+
+
+def test_the_page_explains_every_message():
+    lines = PAGE.replace("<br>", "\n")
+    assert [f"{path}: {message}" for path, message in MESSAGES if not re.search(pattern(message), lines)] == []
+
+
+def pattern(message: str) -> str:
+    """Any text of one line, or nothing but a gap, may stand where something is put in."""
+    parts = re.split(f"{GAP}(?:[ .]*{GAP})*", message.rstrip("."))
+    return "[^\n|]+?".join(map(re.escape, parts))
