@@ -1,11 +1,14 @@
-"""docs/troubleshooting.md names every sentence that the add-on can show for a problem."""
+"""docs/troubleshooting.md names every sentence that the add-on can show for a problem, and all pages its buttons."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+ADD_ON = ROOT / "magicanimate_blender"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 SPEAKING = {
     **dict.fromkeys(("SceneError", "DensePoseError"), 0),
@@ -44,11 +47,7 @@ def spoken(path: Path) -> Iterator[str]:
 
 
 MESSAGES = sorted(
-    {
-        (path.relative_to(ROOT / "magicanimate_blender").as_posix(), text)
-        for path in (ROOT / "magicanimate_blender").rglob("*.py")
-        for text in spoken(path)
-    }
+    {(path.relative_to(ADD_ON).as_posix(), text) for path in ADD_ON.rglob("*.py") for text in spoken(path)}
 )
 
 
@@ -65,3 +64,13 @@ def pattern(message: str) -> str:
     """Any text of one line, or nothing but a gap, may stand where something is put in."""
     parts = re.split(f"{GAP}(?:[ .]*{GAP})*", message.rstrip("."))
     return "[^\n|]+?".join(map(re.escape, parts))
+
+
+@pytest.mark.parametrize("page", ["install", "first-animation", "rigs", "framing", "results", "troubleshooting"])
+def test_names_in_bold_are_those_that_the_add_on_shows(page: str):
+    text = re.sub(r"\s+", " ", (ROOT / "docs" / f"{page}.md").read_text("utf-8"))
+    names = {name.rstrip(".") for name in re.findall(r"\*\*(.+?)\*\*", text)} - {GAP}
+    source = "\n".join(path.read_text("utf-8") for path in ADD_ON.rglob("*.py"))
+    titles = (ADD_ON / "assets" / "engines.json").read_text("utf-8")
+    assert names
+    assert [name for name in sorted(names) if name not in source + titles] == []
