@@ -14,6 +14,7 @@ SPEAKING = {
     **dict.fromkeys(("SceneError", "DensePoseError"), 0),
     **dict.fromkeys(("ClientError", "FileProblem", "ServerUnreachable", "BadAnswer"), 0),
     **dict.fromkeys(("Note", "Message", "Problem", "poll_message_set", "note"), 0),
+    "UserError": 0,
     "InstallState": 1,
     "_rule": 2,
 }
@@ -37,22 +38,23 @@ def spoken(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.Call):
             continue
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        place = SPEAKING.get(name)
-        if name == "append" and ast.unparse(node.func).endswith("notes.append"):
-            place = 0
+        callee = ast.unparse(node.func)
+        place = 0 if callee.endswith("notes.append") else SPEAKING.get(callee.rpartition(".")[2])
         if place is not None and place < len(node.args):
             # A sentence that is all gap is another one's, told on.
             yield from (text for text in sentences(node.args[place]) if re.search(r"\w{2}", text))
 
 
-MESSAGES = sorted(
-    {(path.relative_to(ADD_ON).as_posix(), text) for path in ADD_ON.rglob("*.py") for text in spoken(path)}
-)
+SERVER = [f"jobs/{name}.py" for name in ("admission", "folder")]
+SERVER += [f"weights/{name}.py" for name in ("download", "library", "tasks")]
+"""Files of the server whose sentences the panel shows as they are."""
+FILES = [*ADD_ON.rglob("*.py"), *(ROOT / "inference_server" / name for name in SERVER)]
+MESSAGES = sorted({(path.relative_to(ROOT).as_posix(), text) for path in FILES for text in spoken(path)})
 
 
-def test_messages_are_found():
-    assert {path.split("/")[0] for path, _ in MESSAGES} >= {"ui", "scene", "client", "server_manager", "animation"}
+def test_messages_are_found_in_every_package_that_speaks():
+    packages = {path.split("/")[1] for path, _ in MESSAGES}
+    assert packages >= {"ui", "scene", "client", "server_manager", "animation", "densepose", "jobs", "weights"}
 
 
 def test_the_page_explains_every_message():
