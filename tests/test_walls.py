@@ -97,6 +97,17 @@ def test_the_addon_imports_itself_relatively() -> None:
     assert absolute == []
 
 
+def test_the_addon_never_overrides_the_context() -> None:
+    """With threads at work, Blender up to 5.0 crashes where an operator reads an override: see scene/context.py."""
+    overrides = [
+        f"{path}:{node.lineno}"
+        for path in modules(ADDON)
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "temp_override"
+    ]
+    assert overrides == []
+
+
 def test_the_two_programs_share_no_code() -> None:
     assert crossings(ADDON, (SERVER,)) == []
     outside_training = [line for line in crossings(SERVER, (ADDON,)) if not line.startswith(f"{SERVER}/training/")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import bpy
 import numpy as np
@@ -49,6 +50,26 @@ def make_active(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     view_layer.objects.active = obj
 
 
+@contextmanager
+def edit_mode(scene: bpy.types.Scene, obj: bpy.types.Object) -> Iterator[None]:
+    """The object in Edit Mode, in Object Mode and active afterwards. The window shows its scene meanwhile.
+
+    No `temp_override` of the context: see `scene.context`.
+    """
+    window = bpy.context.window
+    shown = window.scene
+    if shown != scene:
+        window.scene = scene
+    try:
+        make_active(scene, obj)
+        bpy.ops.object.mode_set(mode="EDIT")
+        yield
+        bpy.ops.object.mode_set(mode="OBJECT")
+    finally:
+        if shown != scene:
+            window.scene = shown
+
+
 def add_smplx_armature(
     scene: bpy.types.Scene, name: str, joints: np.ndarray, connected: bool = True
 ) -> bpy.types.Object:
@@ -64,10 +85,7 @@ def add_smplx_armature(
     data = bpy.data.armatures.new(name)
     armature = bpy.data.objects.new(name, data)
     scene.collection.objects.link(armature)
-    make_active(scene, armature)
-    view_layer = scene.view_layers[0] if scene != bpy.context.scene else bpy.context.view_layer
-    with bpy.context.temp_override(scene=scene, view_layer=view_layer, active_object=armature, object=armature):
-        bpy.ops.object.mode_set(mode="EDIT")
+    with edit_mode(scene, armature):
         for joint, parent in SMPLX_PARENTS.items():
             bone = data.edit_bones.new(joint)
             bone.head, bone.tail = points[joint], _tail(joint, points, height)
@@ -76,7 +94,6 @@ def add_smplx_armature(
             if parent:
                 bone.parent = data.edit_bones[parent]
                 bone.use_connect = connected and (bone.parent.tail - bone.head).length < 1e-6
-        bpy.ops.object.mode_set(mode="OBJECT")
     data.display_type = "STICK"
     armature.show_in_front = True
     return armature

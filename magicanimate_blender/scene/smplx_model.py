@@ -15,9 +15,8 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from .context import view_layer_of
 from .errors import SceneError
-from .rigging import add_skinned_mesh, add_smplx_armature, make_active
+from .rigging import add_skinned_mesh, add_smplx_armature, edit_mode, make_active
 from .skeleton import SMPLX_JOINTS
 
 _SHAPE_SPACE, _EXPRESSION_SPACE = 300, 100  # of the full files; the small ones have 10 of each
@@ -145,16 +144,11 @@ def set_smplx_shape(
             coefficients.append(keys[name].value)
     shapes = np.array(moves[:]).reshape(len(SMPLX_JOINTS), 3, -1)
     heads = np.array(joints[:]).reshape(-1, 3) + shapes @ np.array(coefficients)
-    make_active(scene, armature)
-    with bpy.context.temp_override(
-        scene=scene, view_layer=view_layer_of(scene), active_object=armature, object=armature
-    ):
-        bpy.ops.object.mode_set(mode="EDIT")
+    with edit_mode(scene, armature):
         for name, head in zip(SMPLX_JOINTS, heads.tolist(), strict=True):
             bone = armature.data.edit_bones[name]
             # Moved, not turned: correctives are in the bone's own axes.
             bone.head, bone.tail = head, bone.tail + (Vector(head) - bone.head)
-        bpy.ops.object.mode_set(mode="OBJECT")
 
 
 def _read(path: Path, needed: Sequence[str]) -> dict[str, np.ndarray]:

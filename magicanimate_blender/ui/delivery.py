@@ -22,19 +22,20 @@ SAMPLED_FRAMES = 8
 """Frames at which the character's depth is measured, spread over the clip."""
 
 
-def deliver(runtime: Runtime, record: Record) -> None:
+def deliver(runtime: Runtime, record: Record) -> bool:
     """Put a result where the panel of its scene says; a regenerated one where its base is shown.
 
-    Does nothing if the scene is not in the open file. Raises DensePoseError, ClientError.
+    Returns whether it was put anywhere: not if its scene is not in the open file. Raises DensePoseError, ClientError.
     """
     scene = scene_of(record.id)
     if scene is None or record.spec.group is not None:  # previews and variations are looked at in the panel
-        return
+        return False
     base = record.spec.base
     if base is not None and results.uses_of(base):
         replace(runtime, scene, record, base)
-    else:
-        show_as(runtime, scene, record, scene.magicanimate.then)
+        return True
+    show_as(runtime, scene, record, scene.magicanimate.then)
+    return scene.magicanimate.then != "NOTHING"
 
 
 def replace(runtime: Runtime, scene: bpy.types.Scene, record: Record, old: str) -> None:

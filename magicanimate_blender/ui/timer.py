@@ -7,10 +7,7 @@ import logging
 import bpy
 
 from ..animation import Animation, Snapshot, State
-from ..client import ClientError
-from ..densepose.errors import DensePoseError
 from . import (
-    delivery,
     engine_settings,
     engines,
     live_preview,
@@ -81,22 +78,9 @@ def pump(current: runtime.Runtime) -> None:
 def _end(current: runtime.Runtime, animation: Animation, now: Snapshot) -> None:
     current.forget_records()
     thumbnails.forget(animation.id)
-    if now.state is not State.DONE:
-        return
-    try:
-        delivery.deliver(current, animation.record)
-    except (ClientError, DensePoseError) as error:
-        messages.tell(error)
-    else:
-        _remember_step()
-
-
-def _remember_step() -> None:
-    """So that undo takes back the delivery alone, not what the person did before it."""
-    windows = bpy.context.window_manager.windows
-    if windows:
-        with bpy.context.temp_override(window=windows[0]):
-            bpy.ops.ed.undo_push(message="MagicAnimate Result")
+    if now.state is State.DONE:
+        undoable = True  # so that undo takes back the delivery alone, not what the person did before it
+        bpy.ops.magicanimate.deliver("EXEC_DEFAULT", undoable, job=animation.id)
 
 
 def _redraw_if_changed(current: runtime.Runtime) -> None:

@@ -6,11 +6,16 @@ import bpy
 
 from ... import results
 from ...animation import Record
+from ...client import ClientError
+from ...densepose.errors import DensePoseError
 from ...scene.errors import SceneError
-from .. import clips, delivery, thumbnails
+from .. import clips, delivery, messages, thumbnails
 from ..runtime import runtime
 from ..settings import forget_job
 from .common import OfResult, tells_errors
+
+FILLED = 0.9
+"""How much of an editor its picture fills; the header needs some."""
 
 
 class MAGICANIMATE_OT_use_result(OfResult, bpy.types.Operator):
@@ -34,6 +39,25 @@ class MAGICANIMATE_OT_use_result(OfResult, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         delivery.show_as(runtime(), context.scene, self.record(context), self.kind)
         return {"FINISHED"}
+
+
+class MAGICANIMATE_OT_deliver(bpy.types.Operator):
+    """The timer's, for a finished animation: an operator, because Blender makes an undo step of what one does."""
+
+    bl_idname = "magicanimate.deliver"
+    bl_label = "MagicAnimate Result"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    job: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        current = runtime()
+        try:
+            delivered = delivery.deliver(current, current.animations.history.get(self.job))
+        except (ClientError, DensePoseError) as error:
+            messages.tell(error)
+            delivered = False
+        return {"FINISHED"} if delivered else {"CANCELLED"}
 
 
 class MAGICANIMATE_OT_show_result(OfResult, bpy.types.Operator):
@@ -125,21 +149,18 @@ def show_side_by_side(context: bpy.types.Context, records: list[Record]) -> None
     """Open a window with an image editor for each result. Raises SceneError without a window to open it from."""
     if bpy.app.background:
         raise SceneError("Blender runs without a window.", "Open the result's folder instead.")
-    bpy.ops.wm.window_new()
-    window = context.window_manager.windows[-1]
-    area = max(window.screen.areas, key=lambda each: each.width * each.height)
-    area.type = "IMAGE_EDITOR"
+    bpy.ops.wm.window_new()  # the context is in the new window from here on, in its only area
+    context.area.type = "IMAGE_EDITOR"
+    width, height = context.area.width / len(records), context.area.height
     if len(records) > 1:
-        with context.temp_override(window=window, area=area):
-            bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
-    editors = [each for each in window.screen.areas if each.type == "IMAGE_EDITOR"]
-    for area, record in zip(sorted(editors, key=lambda each: each.x), records, strict=True):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+    left_first = reversed(context.screen.areas[:])  # what is split off lies on the left
+    for area, record in zip(left_first, records, strict=True):
         clip = clips.clip_of(runtime(), record, cut_out=False)
-        area.spaces.active.image = results.load_sequence(context.scene, clip)
-        play_in_editor(area.spaces.active, clip, context.scene)
-        region = next(each for each in area.regions if each.type == "WINDOW")
-        with context.temp_override(window=window, area=area, region=region):
-            bpy.ops.image.view_all(fit_view=True)
+        editor = area.spaces.active
+        editor.image = results.load_sequence(context.scene, clip)
+        editor.zoom_percentage = 100 * FILLED * min(width / clip.size[0], height / clip.size[1])
+        play_in_editor(editor, clip, context.scene)
 
 
 def play_in_editor(editor: bpy.types.SpaceImageEditor, clip: results.Clip, scene: bpy.types.Scene) -> None:
@@ -150,6 +171,7 @@ def play_in_editor(editor: bpy.types.SpaceImageEditor, clip: results.Clip, scene
 
 CLASSES = (
     MAGICANIMATE_OT_use_result,
+    MAGICANIMATE_OT_deliver,
     MAGICANIMATE_OT_show_result,
     MAGICANIMATE_OT_show_planes,
     MAGICANIMATE_OT_compare_results,

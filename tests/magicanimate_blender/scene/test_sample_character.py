@@ -68,3 +68,11 @@ def test_the_scene_has_a_camera_that_sees_all_of_it(scene):
     assert scene.camera is not None
     assert (scene.frame_start, scene.frame_end) == (1, 48)
     assert bpy.context.view_layer.objects.active == armature
+
+
+def test_a_scene_that_no_window_shows_can_have_one(scene):
+    other = bpy.data.scenes.new("Other")
+    armature = add_sample_character(other, action=False)
+    assert (armature.name in other.objects, len(armature.data.bones), armature.mode) == (True, 55, "OBJECT")
+    assert other.view_layers[0].objects.active == armature
+    assert bpy.context.scene == scene

@@ -9,6 +9,7 @@ import pytest
 
 import magicanimate_blender
 from magicanimate_blender.animation import Animation, Snapshot
+from magicanimate_blender.scene.rigging import make_active
 from magicanimate_blender.ui import engine_settings, engines, runtime, timer
 from magicanimate_blender.ui.preferences import Preferences
 from magicanimate_blender.ui.runtime import Runtime
@@ -94,8 +95,8 @@ def stage_file(addon: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     body = scene.objects["Sample Female Body"]
     body.modifiers.new("Coarse", "DECIMATE").ratio = 0.2
     body.modifiers.move(1, 0)
-    with bpy.context.temp_override(object=body, active_object=body):
-        bpy.ops.object.modifier_apply(modifier="Coarse")
+    make_active(scene, body)
+    bpy.ops.object.modifier_apply(modifier="Coarse")
     chosen = scene.magicanimate
     chosen.use_advised_size, chosen.width, chosen.height = False, 64, 64
     scene.frame_start, scene.frame_end = 1, 4

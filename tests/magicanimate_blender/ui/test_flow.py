@@ -14,6 +14,7 @@ from magicanimate_blender.scene.characters import find_characters
 from magicanimate_blender.scene.errors import SceneError
 from magicanimate_blender.scene.part_maps import part_maps
 from magicanimate_blender.ui import (
+    delivery,
     engine_settings,
     flow,
     handlers,
@@ -235,6 +236,41 @@ def test_undo_does_not_lose_the_job(stage, current, finish):
     finish(animation)
     assert animation.id in bpy.context.scene.magicanimate.jobs
     assert uses_of(animation.id).planes == 1
+
+
+def test_undo_takes_back_a_delivery_and_nothing_else(stage, current, finish):
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.magicanimate.animate()
+    animation = last(current)
+    stage.objects["Sample Female"].location.x = 3.0
+    bpy.ops.ed.undo_push(message="what the person did meanwhile")
+    finish(animation)
+    assert uses_of(animation.id).planes == 1
+    bpy.ops.ed.undo()
+    assert not uses_of(animation.id)
+    assert bpy.context.scene.objects["Sample Female"].location.x == 3.0
+    bpy.ops.ed.redo()
+    assert uses_of(animation.id).planes == 1
+
+
+def test_what_is_not_delivered_makes_no_undo_step(stage, current, finish):
+    bpy.ops.ed.undo_push(message="before")
+    stage.objects["Sample Female"].location.x = 3.0
+    bpy.ops.ed.undo_push(message="after")
+    bpy.ops.magicanimate.preview_frame()
+    finish(last(current))
+    bpy.ops.ed.undo()
+    assert bpy.context.scene.objects["Sample Female"].location.x == 0.0
+
+
+def test_a_delivery_that_fails_is_told(stage, current, finish, monkeypatch):
+    def fail(*_):
+        raise SceneError("There is no room.", "Make some.")
+
+    monkeypatch.setattr(delivery, "show_as", fail)
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    assert (messages.current().text, messages.current().fix) == ("There is no room.", "Make some.")
 
 
 def test_two_jobs_wait_for_each_other(stage, current, finish):
