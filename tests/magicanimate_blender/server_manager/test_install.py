@@ -43,7 +43,7 @@ def test_an_environment_of_the_users_own_is_used_as_it_is(tmp_path):
     assert own.state().kind is InstallKind.BROKEN
     (tmp_path / "python").write_text("")
     assert own.state().usable
-    with pytest.raises(ClientError, match="zip"):
+    with pytest.raises(ClientError, match="Own Environment"):
         own.install()
 
 

@@ -112,6 +112,12 @@ def test_a_server_that_does_not_start_says_why(local, monkeypatch, line, code):
     assert not local.started_here
 
 
+def test_a_server_that_still_ends_is_waited_for(local, monkeypatch):
+    monkeypatch.setenv("FAKE_FAULT", "error: A server (process 7) already uses the data folder")
+    threading.Timer(1.0, os.environ.pop, ["FAKE_FAULT"]).start()
+    assert connect(local).server().api == 1
+
+
 def test_cancelling_the_start_ends_the_process(local, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "hang")
     stop = threading.Event()

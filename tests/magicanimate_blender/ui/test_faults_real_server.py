@@ -64,6 +64,15 @@ def test_killed_in_the_middle_it_is_started_again_and_the_job_goes_on(stage, loc
     assert uses_of(animation.id).planes == 1
 
 
+def test_an_older_server_than_the_add_on_needs_is_refused(stage, local, finish, tmp_path, monkeypatch):
+    wheel = tmp_path / "magicanimate_inference_server-99.0.0-py3-none-any.whl"
+    monkeypatch.setattr(runtime, "server_wheel", lambda: wheel)
+    runtime.restart()
+    bpy.ops.magicanimate.animate()
+    assert finish(last()).state is State.FAILED
+    shows("this add-on needs 99.0.0", "Open the Preferences", "Try Again")
+
+
 def test_a_wrong_token_is_told_and_the_right_one_mends_it(stage, local, finish, until):
     bpy.ops.magicanimate.start_server()
     until(lambda: runtime.runtime().task is None, 30)
@@ -79,15 +88,6 @@ def test_a_wrong_token_is_told_and_the_right_one_mends_it(stage, local, finish, 
     until(lambda: last().poll().state in (State.QUEUED, State.RUNNING))
     bpy.ops.magicanimate.cancel()
     assert finish(last()).state is State.CANCELLED
-
-
-def test_an_older_server_than_the_add_on_needs_is_refused(stage, local, finish, tmp_path, monkeypatch):
-    wheel = tmp_path / "magicanimate_inference_server-99.0.0-py3-none-any.whl"
-    monkeypatch.setattr(runtime, "server_wheel", lambda: wheel)
-    runtime.restart()
-    bpy.ops.magicanimate.animate()
-    assert finish(last()).state is State.FAILED
-    shows("this add-on needs 99.0.0", "Open the Preferences", "Try Again")
 
 
 def test_the_servers_disk_is_full(stage, preferences, finish, tmp_path):
