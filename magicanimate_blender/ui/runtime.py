@@ -60,9 +60,9 @@ class Task:
 
 
 class Runtime:
-    def __init__(self, chosen: Preferences) -> None:
+    def __init__(self, chosen: Preferences, installation: Installation | None = None) -> None:
         python = Path(bpy.path.abspath(chosen.python)) if chosen.python else None
-        self.installation = Installation(data_folder() / "server", server_wheel(), python=python)
+        self.installation = installation or Installation(data_folder() / "server", server_wheel(), python=python)
         self.server = self._server(chosen)
         self.animations = Animations(chosen.results_folder, self.server)
         self.drawings: list[Drawing] = []
@@ -166,7 +166,7 @@ class Runtime:
         self.animations.close(wait)
         if self._watch is not None:
             self._watch.close(wait)
-        if (task := self.installation.task) is not None:
+        if leaving and (task := self.installation.task) is not None:
             task.cancel()
         if leaving and self._stop_server and isinstance(self.server, LocalServer):
             self.server.stop_if_idle()
@@ -189,8 +189,18 @@ def active() -> Runtime | None:
 
 
 def restart() -> None:
-    """After the preferences changed: the server may be another, results may lie elsewhere."""
+    """After the preferences changed: the server may be another, results may lie elsewhere.
+
+    An installation that runs goes on, unless an environment of the user's own takes its place.
+    """
+    global _runtime
+    old = _runtime
     _close(leaving=False)
+    if old is not None and old.installation.task is not None and old.installing():
+        if preferences().python:
+            old.installation.task.cancel()
+        else:
+            _runtime = Runtime(preferences(), old.installation)
 
 
 def _close(*, leaving: bool) -> None:

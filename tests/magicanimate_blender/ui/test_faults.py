@@ -168,6 +168,24 @@ def test_an_installation_that_failed_can_be_gone_on_with(stage, preferences, onl
     shows("It stopped here. Do this.", "Go On Installing", "Log")
 
 
+def test_an_installation_goes_on_while_preferences_change(stage, preferences, online, monkeypatch, tmp_path):
+    class Running:
+        cancelled = False
+
+        def poll(self) -> InstallProgress:
+            return InstallProgress(5, 7, "Installing PyTorch", ended=self.cancelled, code="cancelled")
+
+        def cancel(self) -> None:
+            self.cancelled = True
+
+    task = Running()
+    monkeypatch.setattr(runtime.runtime().installation, "_task", task)
+    preferences.results = str(tmp_path / "elsewhere")
+    shows("Installing PyTorch", "Cancel")
+    preferences.python = sys.executable
+    assert task.cancelled
+
+
 # After Animate was clicked: the job fails with a sentence and a button, and Try Again goes on once it is mended.
 
 
