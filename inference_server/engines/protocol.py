@@ -55,6 +55,10 @@ class EngineInfo:
     weight_sets: tuple[WeightSet, ...]
     implementation: str
     """`module:function` of `load(folder, device, dtype, low_memory) -> Engine`; imported in the worker only."""
+    carry_over: str = ""
+    """`module:function` of `carry_over(task) -> bool`, imported in the worker only: for a task whose base's frames
+    only moved, write its kept steps and return True; False if a frame has to be computed. Loads no weights. Raises
+    UserError `base-unusable`. An engine without one is loaded for such a task, too."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,14 @@ class Base:
 
     Frames in `keep` stay as they are even next to a changed one. sources: where frames were inserted, removed or
     moved in time, the earlier result's frame that each frame continues, None for one that has no forerunner; left
-    out, frame n continues frame n.
+    out, frame n continues frame n. frames: of the earlier result, told along with sources.
     """
 
     trajectory: Path
     changed: frozenset[int]
     keep: frozenset[int] = frozenset()
     sources: tuple[int | None, ...] | None = None
+    frames: int = 0
 
 
 @dataclass(frozen=True)

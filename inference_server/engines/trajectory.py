@@ -90,9 +90,15 @@ class Trajectory:
 
     @classmethod
     def of_base(
-        cls, folder: Path, steps: int, shape: Sequence[int], facts: Mapping[str, Any], *, any_length: bool = False
+        cls,
+        folder: Path,
+        steps: int,
+        shape: Sequence[int] | None,
+        facts: Mapping[str, Any],
+        *,
+        any_length: bool = False,
     ) -> "Trajectory":
-        """A finished run to follow, of as many frames or, with `any_length`, of others.
+        """A finished run to follow, of this shape (None: of any) or, with `any_length`, of another number of frames.
 
         Raises UserError `base-unusable` saying what differs or is broken.
         """
@@ -109,7 +115,8 @@ class Trajectory:
         except (OSError, ValueError, KeyError, TypeError):
             raise unusable("its steps were not kept") from None
         found = tuple(record["shape"])
-        if found[1:] != tuple(shape)[1:] or (found != tuple(shape) and not any_length):
+        expected = found if shape is None else tuple(shape)
+        if found[1:] != expected[1:] or (found != expected and not any_length):
             raise unusable(f"it has {record['shape'][0]} frames or another size")
         differing = [name for name, value in facts.items() if kept.get(name) != value]
         if record["steps"] != steps or differing:

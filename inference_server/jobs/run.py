@@ -1,6 +1,7 @@
 """One job in the worker: inputs -> engine -> frames, video, recipe, credentials."""
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -83,7 +84,7 @@ class JobRun:
         description: dict[str, Any] = {}
         if self.command.base is not None:
             self.take_unchanged()
-        if task.base is None or task.base.changed or task.base.sources is not None:
+        if not self.carry_over(task, info):
             engine = self.load(info)
             self.report(Progress("preparing"))
             for frame, image in engine.animate(task, self.report):
@@ -116,6 +117,15 @@ class JobRun:
             trajectory=self.folder.trajectory(self.job),
             base=base_of(self.command, self.body, self.folder),
         )
+
+    def carry_over(self, task: Task, info: EngineInfo) -> bool:
+        """Whether the base has all frames, so that no weights have to be loaded; the kept steps follow its order."""
+        if task.base is None or task.base.changed:
+            return False
+        if task.base.sources is None:
+            return True
+        module, _, function = info.carry_over.partition(":")
+        return bool(module) and getattr(importlib.import_module(module), function)(task)
 
     def take_unchanged(self) -> None:
         """Link the base's frames that stay, and its trajectory if nothing is to be computed at all."""
@@ -221,6 +231,7 @@ def base_of(command: Run, body: JobBody, folder: DataFolder) -> Base | None:
         changed=frozenset(command.changed),
         keep=frozenset(body.keep) - frozenset(command.changed),
         sources=command.sources if command.retimed else None,
+        frames=command.base_frames,
     )
 
 

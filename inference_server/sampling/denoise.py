@@ -1,12 +1,12 @@
 """The denoising loop: windows predict noise, overlaps are averaged, the solver steps the whole clip."""
 
 from collections.abc import Callable, Collection, Sequence
-from itertools import pairwise
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from inference_server.sampling.partial import touching
 from inference_server.sampling.solver import Solver
 from inference_server.sampling.windows import Window
 
@@ -22,16 +22,6 @@ class KeptLatents(Protocol):
         ...
 
 
-def touching(windows: Sequence[Window], active: Collection[int]) -> list[Window]:
-    """The windows that hold an active frame."""
-    return [window for window in windows if not set(window).isdisjoint(active)]
-
-
-def widen(frames: Collection[int], guard: int, count: int) -> frozenset[int]:
-    """`frames` and those up to `guard` before and after each, within 0..count-1."""
-    return frozenset(n for f in frames for n in range(max(0, f - guard), min(count, f + guard + 1)))
-
-
 class Retimed:
     """`KeptLatents` of a run whose frames were moved: frame n of this clip was frame sources[n] of that one."""
 
@@ -45,15 +35,6 @@ class Retimed:
         if None in earlier:
             raise ValueError("a frame without a forerunner has no latents to follow")
         return self._kept.at(step, [frame for frame in earlier if frame is not None])
-
-
-def changed_by_retiming(sources: Sequence[int | None]) -> frozenset[int]:
-    """Frames that have no forerunner, and those beside a cut: their neighbours are other frames than before."""
-    new = {n for n, source in enumerate(sources) if source is None}
-    for n, (left, right) in enumerate(pairwise(sources)):
-        if left is not None and right is not None and right != left + 1:
-            new |= {n, n + 1}
-    return frozenset(new)
 
 
 def estimate_clean(solver: Solver, step: int, latents: Tensor, noise: Tensor) -> Tensor:
@@ -79,8 +60,9 @@ def denoise(
 
     latents: (F, C, h, w), float32 on the CPU; the clip lives there and only windows travel to the device.
     on_step: called after every step with (steps done, latents, estimate of the clean latents); may raise to cancel.
-    active, kept: compute only these frames. Windows without one do not run; in the others the remaining frames
-        follow `kept`. With every frame active the result is bit for bit that of a full run.
+    active, kept: compute only these frames, each in at least one of `windows`. Windows without one do not run; in the
+        others the remaining frames follow `kept`. With every frame active and all windows of the plan given the
+        result is bit for bit that of a full run.
     batch: windows that are predicted together.
     Overlapping predictions are averaged with equal weight (MagicAnimate, arXiv:2311.16498, section 3.4).
     """

@@ -8,6 +8,7 @@ from .matching import align
 from .record import Record
 from .spec import JobSpec
 from .states import State
+from .windows import joins_ends, padded_length, plan_windows, with_guard
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,26 @@ def what_changed(base: Record | None, spec: JobSpec, maps: Sequence[str], *, red
     changed = new | ((differs | set(spec.redo)) - keep)
     if not changed and sources == tuple(range(len(base.maps))):
         return Unchanged(len(maps), stale)
-    changed |= _beside_cuts(sources)
-    # As wide as windows overlap: so far reaches what a changed frame does to its neighbours.
-    guard = int(spec.settings.get("context_overlap", 0))
-    wide = {n for f in changed for n in range(max(0, f - guard), min(len(maps), f + guard + 1))}
-    return Partial(len(maps), tuple(sorted(changed - keep)), tuple(sorted(wide - keep)), stale)
+    frames = len(maps)
+    windows = plan_windows(spec.settings, frames)
+    changed |= _beside_cuts(sources, len(base.maps), joined=joins_ends(windows, frames))
+    padding = set(range(frames, padded_length(spec.settings, frames))) if frames - 1 in changed else set()
+    wide = with_guard(windows, changed | padding, int(spec.settings.get("context_overlap", 0)))
+    computed = {n for n in wide if n < frames} - keep
+    return Partial(frames, tuple(sorted(changed - keep)), tuple(sorted(computed)), stale)
 
 
-def _beside_cuts(sources: Sequence[int | None]) -> set[int]:
-    """Frames whose neighbour in the base is gone: both sides of a cut."""
-    cuts = [n for n, (a, b) in enumerate(pairwise(sources)) if a is not None and b is not None and b != a + 1]
-    return {side for n in cuts for side in (n, n + 1)}
+def _beside_cuts(sources: Sequence[int | None], base_frames: int, *, joined: bool) -> set[int]:
+    """Frames whose neighbour in the base is gone: both sides of a cut. joined: the first frame follows the last."""
+    pairs = list(pairwise(range(len(sources)))) + ([(len(sources) - 1, 0)] if joined and sources else [])
+    cuts: set[int] = set()
+    for a, b in pairs:
+        left, right = sources[a], sources[b]
+        if left is None or right is None:
+            continue
+        if right != (0 if b == 0 and left == base_frames - 1 else left + 1):
+            cuts |= {a, b}
+    return cuts
 
 
 def redo_only_settings(schema: object) -> frozenset[str]:

@@ -1,21 +1,27 @@
 """MagicAnimate behind the engine protocol: settings in, frames out, trajectory kept on disk."""
 
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from inference_server.engines.magicanimate.info import MAGICANIMATE, MagicAnimateSettings
-from inference_server.engines.magicanimate.pipeline import NOISE_TILE, MagicAnimatePipeline, Run
-from inference_server.engines.protocol import Base, EngineInfo, Images, Progress, Report, Task
+from inference_server.engines.magicanimate.partial import (
+    carry_over,
+    own_facts,
+    padding_multiple,
+    plan_partial,
+    retimed,
+    shared_facts,
+)
+from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline, Run
+from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
 from inference_server.engines.trajectory import Trajectory
 from inference_server.provenance.recipe import sha256_of
-from inference_server.sampling.denoise import KeptLatents, Retimed, changed_by_retiming, follow, widen
+from inference_server.sampling.denoise import KeptLatents, follow
 from inference_server.sampling.noise import starting_noise
 
 PREVIEW_SECONDS = 1.0
@@ -50,12 +56,13 @@ class MagicAnimateEngine:
         assert isinstance(settings, MagicAnimateSettings)
         labels = task.tracks["densepose"]
         frames = len(labels)
-        base_facts = {"picture": digest(task.reference), **settings.model_dump(exclude={"redo_seed"})}
+        if carry_over(task):
+            return
         report(Progress("preparing", 0, settings.steps, 0, frames))
         try:
             run = self._prepare(task, settings, labels, report)
-            base, active = self._base(task, settings, run, base_facts)
-            latents = self._denoise(task, settings, run, base, active, base_facts, report)
+            base, active = self._base(task, settings, run)
+            latents = self._denoise(task, settings, run, base, active, report)
             chosen = [frame for frame in range(frames) if active is None or frame in active]
             for done, (frame, image) in enumerate(self.pipeline.decode(latents, chosen)):
                 yield frame, image
@@ -72,31 +79,34 @@ class MagicAnimateEngine:
             steps=settings.steps,
             guidance=settings.guidance,
             seed=settings.seed,
+            shared_noise=settings.shared_noise,
             windows=settings.windows,
             context_frames=settings.context_frames,
             context_overlap=settings.context_overlap,
-            pad_to_multiple=NOISE_TILE if settings.windows == "original" else 1,
+            pad_to_multiple=padding_multiple(settings),
             solver=settings.solver,
             on_reference=lambda done: report(Progress("preparing", done, settings.steps, 0, frames)),
         )
 
     def _base(
-        self, task: Task, settings: MagicAnimateSettings, run: Run, facts: dict[str, Any]
+        self, task: Task, settings: MagicAnimateSettings, run: Run
     ) -> tuple[KeptLatents | None, frozenset[int] | None]:
-        """The run to follow and the frames to compute; (None, None) computes all."""
+        """The run to follow and the frames to compute, to which `run` is cut down; (None, None) computes all."""
         if task.base is None:
             return None, None
-        base, count, padding = task.base, len(run.latents), range(run.frames, len(run.latents))
-        kept: KeptLatents = Trajectory.of_base(
-            base.trajectory, settings.steps, run.latents.shape, facts, any_length=base.sources is not None
+        base, count = task.base, len(run.latents)
+        earlier = Trajectory.of_base(
+            base.trajectory,
+            settings.steps,
+            run.latents.shape,
+            shared_facts(task),
+            any_length=base.sources is not None,
         )
-        active = active_frames(base, settings.context_overlap, run.frames)
-        if base.sources is not None:
-            kept = Retimed(kept, (*base.sources, *(None for _ in padding)))
-        if base.sources is not None or run.frames - 1 in active:
-            active |= frozenset(padding)  # which repeats the last frame
+        kept = retimed(earlier, base, settings, run.frames)
+        run.windows, active = plan_partial(base, settings, run.frames)
         if settings.redo_seed is not None:
-            noise = starting_noise(settings.redo_seed, count, tuple(run.latents.shape[1:]), tile=NOISE_TILE)
+            shape, shared = tuple(run.latents.shape[1:]), settings.shared_noise
+            noise = starting_noise(settings.redo_seed, count, shape, shared=shared)
             redone = sorted(active)
             run.latents[redone] = noise[redone] * run.solver.init_noise_sigma
         run.latents = follow(run.latents, kept, 0, sorted(set(range(count)) - active))
@@ -109,20 +119,14 @@ class MagicAnimateEngine:
         run: Run,
         base: KeptLatents | None,
         active: frozenset[int] | None,
-        base_facts: dict[str, Any],
         report: Report,
     ) -> Tensor:
         """Final latents; goes on from the task's own trajectory if it holds steps of this very run."""
         start, trajectory = 0, None
         if task.trajectory is not None:
-            own: dict[str, Any] = {"maps": digest(task.tracks["densepose"]), "redo_seed": settings.redo_seed}
-            own["active"] = None if active is None else sorted(active)
-            trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, {**base_facts, **own})
+            facts = own_facts(task, active)
+            trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, facts)
             start, run.latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
-        if active is not None and not active and trajectory is not None:
-            assert base is not None  # frames only moved: their steps are kept in the new order
-            for done in range(start + 1, settings.steps + 1):
-                trajectory.save(done, base.at(done, range(len(run.latents))))
         frames, last_preview = run.frames, time.monotonic()
 
         def on_step(done: int, latents: Tensor, clean: Tensor) -> None:
@@ -155,20 +159,3 @@ class MagicAnimateEngine:
     def unload(self) -> None:
         """Forget cached reference tokens; the weights go with the object."""
         self.pipeline.store.clear()
-
-
-def active_frames(base: Base, guard: int, frames: int) -> frozenset[int]:
-    """Frames to compute: those that changed, are new or stand beside a cut, and up to `guard` around each.
-
-    Frames that are kept are left out, unless they are new.
-    """
-    sources = base.sources or ()
-    new = frozenset(n for n, source in enumerate(sources) if source is None)
-    return (widen(base.changed | changed_by_retiming(sources), guard, frames) - base.keep) | new
-
-
-def digest(array: Images) -> str:
-    """sha256 of an array's shape and content."""
-    found = hashlib.sha256(repr(array.shape).encode())
-    found.update(np.ascontiguousarray(array))  # no copy, so that a clip that lies on disk may stay there
-    return found.hexdigest()

@@ -26,6 +26,9 @@ class MagicAnimateSettings(EngineSettings):
         description="Other noise for frames computed again",
         json_schema_extra={"redo_only": True},
     )
+    shared_noise: float = Field(
+        0.0, ge=0.0, le=1.0, title="Shared noise", description="Part of the noise that all frames share; less flicker"
+    )
     solver: Literal["ddim", "dpmpp_2m", "unipc"] = Field(
         "ddim", title="Solver", description="ddim as published; dpmpp_2m and unipc need fewer steps"
     )
@@ -70,8 +73,10 @@ MAGICANIMATE = EngineInfo(
             demo=True,
             size_multiple=64,
             default_size=(128, 128),
-            recommended={"guidance_scale": 3.0},  # the published 7.5 burns their colours out
+            # The published 7.5 burns their colours out, and frames with noise of their own flicker.
+            recommended={"guidance_scale": 3.0, "shared_noise": 0.75},
         ),
     ),
     implementation="inference_server.engines.magicanimate.engine:load",
+    carry_over="inference_server.engines.magicanimate.partial:carry_over",
 )

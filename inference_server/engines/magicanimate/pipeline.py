@@ -32,9 +32,6 @@ from inference_server.sampling.noise import starting_noise
 from inference_server.sampling.solver import MAGICANIMATE_SCHEDULE, Solver, SolverName, make_solver
 from inference_server.sampling.windows import Mode, Window, plan_windows
 
-NOISE_TILE = 16
-"""Frames of noise drawn at once and repeated, as published."""
-
 DECODE_BATCH = 4
 """Frames that go through the VAE together on a CUDA device; elsewhere one by one."""
 
@@ -181,7 +178,7 @@ class MagicAnimatePipeline:
         maps = lambda frames: self._condition(part_maps[np.minimum(frames, count - 1)])  # noqa: E731
         shape = self._latent_shape(reference)
         if latents is None:
-            latents = starting_noise(seed, padded, shape, tile=NOISE_TILE)
+            latents = starting_noise(seed, padded, shape)
         if latents.shape[1:] != shape or len(latents) not in (count, padded):
             raise UserError(
                 f"The starting noise has the shape {tuple(latents.shape)}",

@@ -1,6 +1,8 @@
 """The worker with MagicAnimate itself, on the tiny weights of the golden vectors."""
 
 import json
+import shutil
+import time
 import uuid
 
 import numpy as np
@@ -14,8 +16,10 @@ TOLERANCE = 2e-3
 
 
 @pytest.fixture(scope="module")
-def magic(start_server, golden_weights):
-    return start_server(tree=golden_weights)
+def magic(start_server, golden_weights, tmp_path_factory):
+    tree = tmp_path_factory.mktemp("weights") / "golden"
+    shutil.copytree(golden_weights, tree)
+    return start_server(tree=tree)
 
 
 def submit(magic, **changes) -> str:
@@ -102,6 +106,34 @@ def test_a_clip_that_was_cut_or_lengthened_is_built_upon(magic, undisturbed):
     assert magic.http.get(f"/v1/jobs/{cut['id']}/frames/0.png").content == first
     upon_the_cut = run_again(magic, cut, [*maps[2:9], maps[0]])
     assert (upon_the_cut["notes"], upon_the_cut["result"]["computed_frames"]) == ([], 3)
+
+
+@pytest.fixture
+def without_unet(magic):
+    """A worker that has loaded nothing yet and can't."""
+    (path,) = (magic.tree / "stable-diffusion-v1-5" / "unet").glob("*.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    magic.http.post("/v1/server/unload")
+    while magic.worker_pid is not None:
+        time.sleep(0.05)
+    yield
+    path.write_bytes(whole)
+
+
+def test_what_computes_nothing_loads_no_weights(magic, undisturbed, without_unet):
+    base = magic.job(undisturbed)
+    maps = base["body"]["tracks"]["densepose"]
+    unchanged, trimmed = run_again(magic, base, maps), run_again(magic, base, maps[3:])
+    again = run_again(magic, trimmed, maps[3:8])
+    jobs = (unchanged, trimmed, again)
+    assert [(job["notes"], job["result"]["computed_frames"]) for job in jobs] == [([], 0)] * 3
+    recipe = magic.http.get(f"/v1/jobs/{again['id']}/recipe.json").json()
+    assert "unet" in " ".join(recipe["run"]["weights"]), "the pixels are still those of the first run"
+    changed = str(uuid.uuid4())
+    body = {**base["body"], "tracks": {"densepose": [*maps[:9], maps[0]]}, "base_job": undisturbed}
+    magic.http.put(f"/v1/jobs/{changed}", json=body)
+    assert magic.wait_for(changed, "failed", seconds=120)["problem"]["code"] == "weights-unreadable"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_server.errors import Cancelled
-from inference_server.sampling.denoise import denoise, widen
+from inference_server.sampling.denoise import denoise
 from inference_server.sampling.noise import starting_noise
+from inference_server.sampling.partial import plan_changes
 from inference_server.sampling.solver import MAGICANIMATE_SCHEDULE, make_solver
 from inference_server.sampling.windows import plan_windows
 
@@ -46,6 +47,8 @@ def run(frames, maps, *, mode="open", **partial):
     latents = starting_noise(1, frames, (2, 2, 2))
     kept, calls = Kept(latents), []
     windows = plan_windows(frames, 6, 2, mode)
+    if "changed" in partial:
+        windows, partial["active"] = plan_changes(windows, partial.pop("changed"), 2)
     solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
     final = denoise(latents, solver, windows, mixing(maps, calls), on_step=kept, **partial)
     return final, kept, calls
@@ -57,13 +60,15 @@ clips = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.in
 @settings(max_examples=60)
 @given(clips, st.sampled_from(["open", "loop", "original"]))
 def test_frames_outside_the_active_set_are_untouched(clip, mode):
-    frames, active = clip
+    frames, changed = clip
+    _, active = plan_changes(plan_windows(frames, 6, 2, mode), changed, 2)
     base, kept, _ = run(frames, [0.0] * frames, mode=mode)
     maps = [float(frame in active) for frame in range(frames)]
-    final, own, calls = run(frames, maps, mode=mode, active=active, kept=kept)
+    final, own, calls = run(frames, maps, mode=mode, changed=changed, kept=kept)
     still = sorted(set(range(frames)) - active)
     assert torch.equal(final[still], base[still])
-    assert all(set(window) & active for _, window in calls)
+    assert all(set(window) & changed for _, window in calls)
+    assert not changed or not torch.equal(final[sorted(changed)], base[sorted(changed)])
     for step in range(1, len(own.rows)):
         assert torch.equal(own.rows[step][still], kept.rows[step][still])
 
@@ -73,7 +78,7 @@ def test_all_active_is_a_full_run_bit_for_bit(frames):
     _, kept, _ = run(frames, [0.0] * frames)
     maps = [float(frame % 3) for frame in range(frames)]
     full, _, _ = run(frames, maps)
-    partial, _, _ = run(frames, maps, active=range(frames), kept=kept)
+    partial, _, _ = run(frames, maps, changed=range(frames), kept=kept)
     assert torch.equal(full, partial)
 
 
@@ -85,7 +90,7 @@ def test_windows_predicted_together_give_the_same(frames, batch):
 
 def test_none_active_computes_nothing():
     base, kept, _ = run(20, [0.0] * 20)
-    final, _, calls = run(20, [1.0] * 20, active=(), kept=kept)
+    final, _, calls = run(20, [1.0] * 20, changed=(), kept=kept)
     assert not calls
     assert torch.equal(final, base)
 
@@ -112,10 +117,3 @@ def test_cancel_takes_effect_within_a_step():
             starting_noise(1, 20, (2, 2, 2)), solver, plan_windows(20, 6, 2), mixing([0.0] * 20, calls), on_step=cancel
         )
     assert {step for step, _ in calls} == {0, 1}
-
-
-@given(st.sets(st.integers(0, 30)), st.integers(0, 6))
-def test_widening_stays_in_the_clip(changed, guard):
-    active = widen(changed, guard, 31)
-    assert changed <= active <= set(range(31))
-    assert all(any(abs(frame - c) <= guard for c in changed) for frame in active)

@@ -82,7 +82,7 @@ def test_frames_that_stay_in_place_are_never_given_up_for_fewer(base, new):
 def test_changed_keys_and_their_neighbours_are_computed_and_no_other_frame(base, overlap, data):
     changed = data.draw(st.sets(st.integers(0, len(base) - 1)))
     new = ["new" if n in changed else digest for n, digest in enumerate(base)]
-    settings = {"seed": 1, "context_overlap": overlap}
+    settings = {"seed": 1, "context_frames": 64, "context_overlap": overlap}  # one window holds the clip
     plan = what_changed(record(base, settings=settings), spec(len(base), settings=settings), new)
     if not changed:
         assert plan == Unchanged(len(base))
@@ -159,7 +159,7 @@ def test_a_setting_for_redone_frames_alone_keeps_the_others():
 
 def test_cut_lengthened_and_retimed_clips_keep_what_they_have():
     base = [str(n) for n in range(20)]
-    settings = {"seed": 1, "context_overlap": 2}
+    settings = {"seed": 1, "context_frames": 64, "context_overlap": 2}  # one window holds the clip
 
     def plan(new, **pins):
         return what_changed(record(base, settings=settings), spec(len(new), settings=settings, **pins), new)
@@ -172,6 +172,38 @@ def test_cut_lengthened_and_retimed_clips_keep_what_they_have():
     assert plan(base[5:]) == Partial(15, (), ())
     assert plan(base[5:]).sentence == "None of 15 frames will be computed"
     assert plan(["x"] * 3) == Partial(3, (0, 1, 2), (0, 1, 2))
+
+
+def test_a_guard_ends_where_another_window_would_have_to_run_for_it():
+    base = [str(n) for n in range(28)]  # windows of the frames 0 to 15 and 12 to 27
+    settings = {"context_frames": 16, "context_overlap": 4}
+
+    def computed(*changed):
+        new = ["x" if n in changed else digest for n, digest in enumerate(base)]
+        plan = what_changed(record(base, settings=settings), spec(28, settings=settings), new)
+        return (plan.computed[0], plan.computed[-1])
+
+    assert computed(6) == (2, 10)
+    assert computed(11) == (7, 11)
+    assert computed(12) == (8, 16)
+    assert computed(16) == (16, 20)
+
+
+def test_an_engine_without_windows_computes_what_changed_alone():
+    assert what_changed(record("abc"), spec(3), "xbc") == Partial(3, (0,), (0,))
+
+
+def test_a_loop_is_joined_at_its_ends():
+    base = [str(n) for n in range(48)]
+    settings = {"windows": "loop", "context_frames": 16, "context_overlap": 4}
+
+    def plan(new):
+        return what_changed(record(base, settings=settings), spec(len(new), settings=settings), new)
+
+    assert plan(["x", *base[1:]]).computed == (0, 1, 2, 3, 4, 44, 45, 46, 47)
+    trimmed = plan(base[:36])
+    assert trimmed.changed == (0, 35), "they were not neighbours"
+    assert trimmed.computed == (0, 1, 2, 3, 4, 31, 32, 33, 34, 35)
 
 
 def test_the_panel_reads_one_sentence():

@@ -13,8 +13,8 @@ from magicanimate_blender.animation import JobSpec, Record, State, Unchanged, re
 pytest.importorskip("fastapi", reason="the server's packages are not installed")
 pytest.importorskip("torch", reason="the server's packages are not installed")
 
-from inference_server.engines.magicanimate.engine import active_frames
-from inference_server.engines.magicanimate.info import MAGICANIMATE
+from inference_server.engines.magicanimate.info import MAGICANIMATE, MagicAnimateSettings
+from inference_server.engines.magicanimate.partial import plan_partial
 from inference_server.jobs import store
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.messages import Run
@@ -78,18 +78,26 @@ def server_computes(base: JobBody, stale, body: JobBody, folder: DataFolder) -> 
     )  # fmt: skip
     given = base_of(command, body, folder)
     assert given is not None
-    runs = given.changed or given.sources is not None
-    computed = active_frames(given, int(body.settings["context_overlap"]), body.frames) if runs else frozenset()
-    return set(computed), set(plan.stale)
+    _, computed = plan_partial(given, MagicAnimateSettings(**body.settings), body.frames)
+    return {n for n in computed if n < body.frames}, set(plan.stale)
 
 
-@settings(max_examples=300)
-@given(edits(), st.integers(0, 5), PINS, PINS, PINS, st.booleans())
-def test_the_add_on_foretells_what_the_server_computes(folder, clips, overlap, redo, keep, stale, other_seed):
+@st.composite
+def window_plans(draw) -> dict[str, object]:
+    """Settings of windows, some of clips that are shorter than one."""
+    context = draw(st.integers(2, 24))
+    overlap = draw(st.integers(0, min(6, context - 1)))
+    mode = draw(st.sampled_from(["open", "loop", "original"]))
+    return {"windows": mode, "context_frames": context, "context_overlap": overlap}
+
+
+@settings(max_examples=400)
+@given(edits(), window_plans(), PINS, PINS, PINS, st.booleans())
+def test_the_add_on_foretells_what_the_server_computes(folder, clips, windows, redo, keep, stale, other_seed):
     old, new = (digests(clip) for clip in clips)
     redo, keep = ({n for n in pins if n < len(new)} for pins in (redo, keep))
     stale = {n for n in stale if n < len(old)}
-    values = {"steps": 25, "seed": 1, "context_overlap": overlap, "redo_seed": None}
+    values = {"steps": 25, "seed": 1, "redo_seed": None, **windows}
     spec = JobSpec("magicanimate", "demo", "0" * 64, len(old), 64, 64, 24.0, values, consent=True)
     record = Record(str(JOB), spec, State.DONE, 0.0, maps=tuple(old), stale=tuple(stale))
     again = dataclasses.replace(
