@@ -6,9 +6,12 @@
 import json
 import os
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from inference_server.errors import UserError
@@ -42,12 +45,29 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Free bytes of an accelerator; None for the CPU."""
+    """Bytes of an accelerator that tensors could still take; None for the CPU."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return None
+
+
+def to_host(x: Tensor) -> Callable[[], NDArray[Any]]:
+    """Sends a tensor on its way; the call waits for it. What the device is given meanwhile does not hold it up."""
+    if x.device.type != "cuda":
+        return lambda: x.cpu().numpy()
+    there = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+    there.copy_(x, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def wait() -> NDArray[Any]:
+        arrived.synchronize()
+        return there.numpy()
+
+    return wait
 
 
 def attention_backend(name: str, device: torch.device) -> Attend:

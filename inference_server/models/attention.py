@@ -33,7 +33,8 @@ class CallContext:
     references: block path -> reference tokens (references, tokens, channels) or projected KeyValue. The LAST
         `references` clips of the batch read one each; clips before them attend to themselves only.
     written: filled with block path -> tokens (rows, tokens, channels) by a network that writes references.
-    text_cache: block path -> projected prompt; survives calls, emptied when the prompt changes.
+    text_cache: block path -> projected prompt; survives calls, belongs to one prompt.
+    compiled: layers that were compiled for the shapes at hand run so.
     """
 
     frames: int = 1
@@ -42,6 +43,7 @@ class CallContext:
     text_cache: dict[str, KeyValue] = field(default_factory=dict)
     sharing: Sharing = field(default_factory=Sharing)
     attend: Attend = functional.scaled_dot_product_attention
+    compiled: bool = False
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -13,19 +13,28 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from diffusers.models.attention import FeedForward
-from diffusers.models.resnet import ResnetBlock2D
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from inference_server.engines.device import attention_backend, free_memory, pick_device, pick_dtype
+from inference_server.engines.device import attention_backend, free_memory, pick_device, pick_dtype, to_host
+from inference_server.engines.graphs import Graphs
 from inference_server.engines.magicanimate.loader import Networks, load_networks
-from inference_server.engines.magicanimate.placement import Placement, Plan, choose_plan
+from inference_server.engines.magicanimate.placement import (
+    Placement,
+    Plan,
+    Working,
+    choose_plan,
+    plan_bytes,
+    sizes_of,
+    windows_at_once,
+    working_bytes,
+)
 from inference_server.engines.magicanimate.predictor import Hints, NoisePredictor
 from inference_server.engines.magicanimate.references import ReferenceStore, Tokens, encode_reference
+from inference_server.engines.regions import Regions
 from inference_server.errors import UserError
 from inference_server.media.labels import colours_from_labels
-from inference_server.models.motion import TemporalTransformer
+from inference_server.models.attention import CallContext, KeyValue
 from inference_server.models.spec import Sharing
 from inference_server.sampling.denoise import KeptLatents, denoise
 from inference_server.sampling.noise import starting_noise
@@ -34,6 +43,9 @@ from inference_server.sampling.windows import Mode, Window, plan_windows
 
 DECODE_BATCH = 4
 """Frames that go through the VAE together on a CUDA device; elsewhere one by one."""
+
+WINDOW_FRAMES = 16
+"""Of the published windows, for which an offload plan is chosen before the first job comes."""
 
 Images = NDArray[np.uint8]
 StepCallback = Callable[[int, Tensor, Tensor], None]
@@ -52,7 +64,12 @@ class Run:
 
 
 class MagicAnimatePipeline:
-    """The seven parts on a device. Not thread-safe."""
+    """The seven parts on a device. Not thread-safe.
+
+    Options that change cost, never results (but for float order): sharing; plan, see `Placement`; attention: auto,
+    sdpa or xformers; compiled: layers are compiled by `warm`; graphs: on CUDA, networks whose weights stay are
+    recorded and replayed; window_batch: windows of a step that go through together, None for what memory allows.
+    """
 
     def __init__(
         self,
@@ -63,7 +80,8 @@ class MagicAnimatePipeline:
         plan: Plan = "resident",
         attention: str = "auto",
         compiled: bool = False,
-        window_batch: int = 1,
+        graphs: bool = False,
+        window_batch: int | None = None,
         store: ReferenceStore | None = None,
     ) -> None:
         self.networks = networks
@@ -75,11 +93,17 @@ class MagicAnimatePipeline:
         self.placement = Placement(networks.modules, device, plan)
         self._attend = attention_backend(attention, device)
         self._text: Tensor | None = None
+        self._contexts: dict[str, CallContext] = {
+            name: getattr(networks, name).context for name in ("unet", "appearance", "controlnet")
+        }
+        self._prompt_keys: dict[str, dict[str, KeyValue]] = {name: {} for name in self._contexts}
         if device.type == "cuda":
             for module in (networks.unet, networks.controlnet, networks.vae):
                 module.to(memory_format=torch.channels_last)
-        if compiled:
-            compile_regions(networks.unet, networks.controlnet)
+        self.graphs = Graphs() if graphs and device.type == "cuda" else None
+        staying = [name for name in ("unet", "controlnet") if self.placement.stays(name)] if compiled else []
+        self._regions = Regions([(getattr(networks, name), self._contexts[name]) for name in staying])
+        self._compiled = compiled
 
     @classmethod
     def from_folder(
@@ -95,9 +119,12 @@ class MagicAnimatePipeline:
         """Load the published checkpoint tree. Raises UserError naming the file that is missing or does not fit."""
         where = pick_device(device)
         networks = load_networks(Path(folder), pick_dtype(dtype, where))
-        return cls(
-            networks, where, plan=plan or choose_plan(networks.modules, free_memory(where), low_memory), **options
-        )
+        side = int(networks.unet.config.sample_size)
+        working = working_of(networks, WINDOW_FRAMES, side * side)
+        needs = plan_bytes(sizes_of(networks.modules), working)
+        if low_memory:
+            options |= {"window_batch": 1, "graphs": False}
+        return cls(networks, where, plan=plan or choose_plan(needs, free_memory(where), low_memory), **options)
 
     @property
     def scale_factor(self) -> int:
@@ -168,9 +195,9 @@ class MagicAnimatePipeline:
 
         guidance: guidance scale of each step. Raises UserError for inputs that do not fit.
         """
-        for network in (self.networks.unet, self.networks.appearance, self.networks.controlnet):
-            network.context.sharing, network.context.attend = self.sharing, self._attend
-            network.context.text_cache.clear()
+        for name, context in self._contexts.items():  # which another pipeline may share
+            context.sharing, context.attend, context.compiled = self.sharing, self._attend, self._compiled
+            context.text_cache = self._prompt_keys[name]
         reference = as_rgb(reference)
         self._check(reference, part_maps, context_frames, context_overlap)
         count = len(part_maps)
@@ -199,6 +226,7 @@ class MagicAnimatePipeline:
             hints=Hints(self.networks.controlnet, maps),
             references=self._references(self.encode(reference), timesteps, text, on_reference),
             guidance=guidance,
+            graphs=self.graphs,
         )
         return Run(count, latents.float().cpu() * scheduler.init_noise_sigma, scheduler, plan, predictor)
 
@@ -212,6 +240,9 @@ class MagicAnimatePipeline:
         kept: KeptLatents | None = None,
     ) -> Tensor:
         """Final latents (F, C, h, w), float32 on the CPU. See `sampling.denoise` for `start`, `active` and `kept`."""
+        height, width = run.latents.shape[-2:]
+        working = working_of(self.networks, max(map(len, run.windows), default=1), height * width)
+        batch = self.window_batch or windows_at_once(len(run.windows), free_memory(self.device), working)
         return denoise(
             run.latents,
             run.solver,
@@ -221,7 +252,7 @@ class MagicAnimatePipeline:
             start=start,
             active=active,
             kept=kept,
-            batch=self.window_batch,
+            batch=batch,
         )
 
     @torch.no_grad()
@@ -247,16 +278,23 @@ class MagicAnimatePipeline:
         """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`."""
         chosen = list(range(len(latents)) if frames is None else frames)
         batch = DECODE_BATCH if self.device.type == "cuda" else 1
-        ready: list[tuple[int, Images]] = []
-        for start in range(0, len(chosen), batch):
-            numbers = chosen[start : start + batch]
-            with self.placement.using("vae") as vae:
+        before: tuple[Sequence[int], Callable[[], Images]] = ((), lambda: np.empty(0, np.uint8))
+        with self.placement.using("vae") as vae:
+            for start in range(0, len(chosen), batch):
+                numbers = chosen[start : start + batch]
                 sample = latents[numbers].to(self.device, self.dtype) / vae.config.scaling_factor
                 pixels = (vae.decode(sample).sample.float() / 2 + 0.5).clamp(0, 1)
-                images = (pixels * 255).round().byte().permute(0, 2, 3, 1)
-            yield from ready  # the device works on the next batch while the caller writes these
-            ready = list(zip(numbers, images.cpu().numpy(), strict=True))
-        yield from ready
+                images = to_host((pixels * 255).round().byte().permute(0, 2, 3, 1))
+                yield from zip(before[0], before[1](), strict=True)  # the caller writes while the device works
+                before = numbers, images
+        yield from zip(before[0], before[1](), strict=True)
+
+    def warm(self) -> Iterator[None]:
+        """Compile the layers that runs so far have used, one at a time, each some seconds; for idle time."""
+        for _ in self._regions.warm():
+            if self.graphs is not None:
+                self.graphs.clear()  # they hold the layers as they were
+            yield
 
     def _references(
         self, latents: Tensor, timesteps: Sequence[int], text: Tensor, on_done: Callable[[int], None]
@@ -303,17 +341,18 @@ class MagicAnimatePipeline:
             )
 
 
-def compile_regions(*networks: nn.Module) -> None:
-    """Compile the layers that repeat, once per kind and shape, rather than whole networks, which takes minutes.
-
-    Transformer blocks stay as they are: their attention looks up references by name, which would compile each anew.
-    """
-    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)  # shapes of one kind
-    kinds = (ResnetBlock2D, FeedForward, TemporalTransformer)
-    for network in networks:
-        for module in network.modules():
-            if isinstance(module, kinds):
-                module.compile(dynamic=False)
+def working_of(networks: Networks, frames: int, area: int) -> Working:
+    """Bytes beside the weights for windows of `frames` frames of `area` latents."""
+    width, vae_width = (network.config.block_out_channels[0] for network in (networks.unet, networks.vae))
+    return working_bytes(
+        frames=frames,
+        pixels=area * 4 ** (len(networks.vae.config.block_out_channels) - 1),
+        area=area,
+        width=width,
+        vae_width=vae_width,
+        itemsize=networks.unet.dtype.itemsize,
+        decoded=DECODE_BATCH,
+    )
 
 
 def as_rgb(image: Images) -> Images:

@@ -9,6 +9,8 @@ import torch
 from diffusers.hooks import apply_group_offloading
 from torch import nn
 
+from inference_server.models.feed_forward import PIECE_TOKENS
+
 Plan = Literal["resident", "after-use", "unet-alone", "sequential"]
 PLANS: tuple[Plan, ...] = ("resident", "after-use", "unet-alone", "sequential")
 
@@ -19,6 +21,15 @@ LEAVING: dict[Plan, frozenset[str]] = {
     "unet-alone": frozenset({"text_encoder", "vae", "appearance", "controlnet"}),
     "sequential": frozenset({"text_encoder", "vae", "appearance", "controlnet"}),
 }
+
+WINDOW_FEATURE_MAPS = 37
+"""Feature maps of the first block's width and size that live at once while a window is predicted, counted."""
+
+FEED_FORWARD_WIDTH = 16
+"""Widths of a token that live inside a feed-forward at once: eight before its gate, four of the gate, four after."""
+
+DECODE_FEATURE_MAPS = 6
+"""Feature maps of the decoder's first width at full size that live at once while a frame is decoded, counted."""
 
 
 @dataclass
@@ -42,39 +53,105 @@ class Placement:
                     offload_device=torch.device("cpu"),
                     offload_type="leaf_level",
                 )
-            elif name not in LEAVING[self.plan] and next(network.parameters()).device.type != self.device.type:
-                network.to(self.device)
+                continue
+            home = self.device if self.stays(name) else torch.device("cpu")
+            if next(network.parameters()).device.type != home.type:
+                network.to(home)
+
+    def stays(self, name: str) -> bool:
+        """Whether the network's weights lie where they are for good."""
+        streamed = name == "unet" and self.plan == "sequential"
+        return self.device.type == "cpu" or not (streamed or name in LEAVING[self.plan])
 
     @contextmanager
     def using(self, name: str) -> Iterator[nn.Module]:
         """The network, on the device inside the block."""
         network = self.networks[name]
         leaves = name in LEAVING[self.plan] and self.device.type != "cpu"
-        if leaves:
-            network.to(self.device)
+        if not leaves:
+            yield network
+            return
+        at_home = [(weight, weight.data) for weight in network.parameters()]
+        network.to(self.device)
         try:
             yield network
         finally:
-            if leaves:
-                network.to("cpu")
+            for weight, data in at_home:  # they have not changed, so nothing travels back
+                weight.data = data
+            network.to("cpu")  # buffers
 
 
-def choose_plan(networks: Mapping[str, nn.Module], free_bytes: int | None, low_memory: bool = False) -> Plan:
-    """The fastest plan whose weights fit in `free_bytes` beside the working memory of a window.
+@dataclass(frozen=True)
+class Working:
+    """Bytes that a run takes on the device beside the weights."""
 
-    Working memory is taken as the UNet's weights once more (a window of 16 frames at 512 x 512 in half precision).
-    free_bytes: of the device; None for the CPU, where all weights are in one memory anyway. `low_memory` goes one
-    plan further down, for a second try after the device ran full.
+    window: int
+    decode: int
+
+
+def sizes_of(networks: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Bytes of each network's weights."""
+    return {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
+
+
+def working_bytes(
+    *,
+    frames: int,
+    area: int,
+    pixels: int,
+    width: int,
+    vae_width: int,
+    itemsize: int,
+    windows: int = 1,
+    decoded: int = 1,
+) -> Working:
+    """A quarter more than was counted on fake tensors at 512 x 512; attention kernels add nothing that grows.
+
+    frames: of a window. area, pixels: of a frame's latents and of the output. width, vae_width: channels of the first
+    blocks. itemsize: bytes per number. windows, decoded: windows and frames that run together.
     """
-    if free_bytes is None:
+    feature_map = frames * area * width * itemsize
+    feed_forward = PIECE_TOKENS * FEED_FORWARD_WIDTH * width * itemsize
+    return Working(
+        window=WINDOW_FEATURE_MAPS * feature_map * windows + feed_forward,
+        decode=DECODE_FEATURE_MAPS * decoded * pixels * vae_width * itemsize,
+    )
+
+
+def plan_bytes(sizes: Mapping[str, int], working: Working) -> dict[Plan, int]:
+    """The most that each plan takes of the device. sizes: bytes of the networks' weights by name."""
+    needs: dict[Plan, int] = {}
+    for plan, leaving in LEAVING.items():
+        at_home = {name: sizes[name] for name in leaving}
+        staying = sum(sizes.values()) - sum(at_home.values())
+        if plan == "sequential":
+            staying -= sizes["unet"]
+        needs[plan] = staying + max(
+            working.window,
+            working.decode + at_home.get("vae", 0),
+            working.window // 2 + at_home.get("controlnet", 0),  # its down blocks alone, for one guidance half
+            *at_home.values(),
+        )
+    return needs
+
+
+def choose_plan(needs: Mapping[Plan, int], free: int | None, low_memory: bool = False) -> Plan:
+    """The fastest plan that the device has room for.
+
+    needs: of `plan_bytes`. free: bytes of the device; None for the CPU, where all weights are in one memory anyway.
+    To keep all networks there is a luxury, for which half must stay free: Blender draws on the same device.
+    low_memory: one plan further down, for a second try after the device ran full.
+    """
+    if free is None:
         return "resident"
-    sizes = {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
-    needs: list[tuple[Plan, int]] = [
-        ("resident", sum(sizes.values())),
-        ("after-use", sizes["unet"] + sizes["controlnet"]),
-        ("unet-alone", max(sizes["unet"], sizes["controlnet"])),
-    ]
-    working = sizes["unet"]
-    fitting = [plan for plan, need in needs if need + working <= free_bytes]
-    plan: Plan = fitting[0] if fitting else "sequential"
+    fits = {plan: need <= (free // 2 if plan == "resident" else free) for plan, need in needs.items()}
+    plan: Plan = next((plan for plan in PLANS if fits[plan]), "sequential")
     return PLANS[min(PLANS.index(plan) + 1, len(PLANS) - 1)] if low_memory else plan
+
+
+def windows_at_once(windows: int, free: int | None, working: Working) -> int:
+    """How many of a step's windows go through the networks together: what half of the free memory holds.
+
+    free: bytes beside the weights; None for the CPU, which gains nothing by it. working: of one window.
+    """
+    return 1 if free is None else max(1, min(windows, free // 2 // working.window))

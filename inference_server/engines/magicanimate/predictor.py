@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from inference_server.engines.graphs import Graphs
 from inference_server.engines.magicanimate.placement import Placement
 from inference_server.models.attention import KeyValue
 from inference_server.models.unet import PoseControlNet, Residuals, UNet3D
@@ -44,6 +46,7 @@ class NoisePredictor:
 
     timesteps: of the schedule. text: (1, tokens, D). references: tokens of a step, on any device.
     guidance: guidance scale per step; at most 1 means the conditional prediction alone (half the work).
+    graphs: replay networks whose weights stay where they are.
     """
 
     unet: UNet3D
@@ -55,6 +58,7 @@ class NoisePredictor:
     hints: Hints
     references: Callable[[int], dict[str, Tensor]]
     guidance: Sequence[float]
+    graphs: Graphs | None = None
 
     def __post_init__(self) -> None:
         self._step = -1
@@ -64,10 +68,6 @@ class NoisePredictor:
 
     def __call__(self, step: int, windows: Sequence[Window], latents: Tensor) -> Tensor:
         """Guided noise, float32 on the CPU, for `latents` (windows * n, C, h, w) of windows of one length."""
-        return self.predict(step, windows, latents)
-
-    def predict(self, step: int, windows: Sequence[Window], latents: Tensor) -> Tensor:
-        """What a call does; apart from it so that a measurement can stand between."""
         if step != self._step:
             self._begin(step)
         sample = latents.to(self.text.device, self.text.dtype)
@@ -77,7 +77,8 @@ class NoisePredictor:
             residuals = join([self._residuals(window, part, timestep) for window, part in parts])
         guided = self.guidance[step] > 1
         with self.placement.using("unet"):
-            noise = self.unet(
+            noise = self._run(
+                "unet",
                 sample,
                 timestep,
                 self.text,
@@ -90,6 +91,12 @@ class NoisePredictor:
             plain, conditional = noise.chunk(2)
             noise = plain + self.guidance[step] * (conditional - plain)
         return noise.cpu()
+
+    def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        network = self.placement.networks[name]
+        if self.graphs is not None and self.placement.stays(name):
+            return self.graphs(network, *args, **kwargs)
+        return network(*args, **kwargs)
 
     def _begin(self, step: int) -> None:
         """A new step: other reference tokens, and no residuals to share with the step before."""
@@ -110,7 +117,7 @@ class NoisePredictor:
         fresh = None
         if missing:
             hint = self.hints.of([window[i] for i in missing])
-            fresh = self.controlnet(sample[missing], timestep, self.text, hint)
+            fresh = self._run("controlnet", sample[missing], timestep, self.text, hint)
         residuals = merge(window, rows, missing, before, fresh)
         follower = set(self._followers.get(window, ()))
         shared = [i for i, frame in enumerate(window) if frame in follower]
