@@ -340,7 +340,7 @@ def test_the_panel_never_waits_for_a_silent_server(stage, server, current, until
     server.fault = lambda handler: asked.set() or silent.wait(20)
     try:
         animation, slowest = started(), 0.0
-        until(asked.is_set)
+        until(lambda: asked.is_set() and animation.poll().state is State.STARTING)  # all is drawn
         for _ in range(20):
             begin = time.monotonic()
             timer.pump(runtime.runtime())
