@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=default.steps)
     parser.add_argument("--guidance", type=float, default=default.guidance_scale)
     parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--shared-noise", type=float, default=default.shared_noise, help="0..1, of all frames")
     parser.add_argument("--windows", choices=("open", "original", "loop"), default=default.windows)
     parser.add_argument("--context", type=int, default=default.context_frames, help="frames per window")
     parser.add_argument("--overlap", type=int, default=default.context_overlap, help="frames shared by windows")
@@ -104,6 +105,7 @@ def read_settings(args: argparse.Namespace) -> MagicAnimateSettings:
             steps=args.steps,
             guidance_scale=args.guidance,
             seed=args.seed,
+            shared_noise=args.shared_noise,
             solver=args.solver,
             windows=args.windows,
             context_frames=args.context,

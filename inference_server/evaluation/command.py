@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+from inference_server.engines.magicanimate.info import MAGICANIMATE
 from inference_server.errors import UserError
 
 
@@ -15,10 +16,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=Path, metavar="WEIGHTS", help="first fill FOLDER with the demo examination")
     parser.add_argument("--characters", type=int, default=12, help="held-out characters (default: 12)")
     parser.add_argument("--steps", type=int, default=25, help="denoising steps for --held-out (default: 25)")
-    parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale for --held-out (default: 7.5)")
+    suited = recommended_settings()
+    parser.add_argument(
+        "--guidance", type=float, default=suited["guidance_scale"], help="for --held-out (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--shared-noise", type=float, default=suited["shared_noise"], help="for --held-out (default: %(default)s)"
+    )
     parser.add_argument(
         "--metric-weights", type=Path, help="folder with lpips.pt, fid_vid.pt, fvd.pt, if you have them"
     )
+
+
+def recommended_settings() -> dict[str, float]:
+    """What suits the demo weights."""
+    return dict(next(weights for weights in MAGICANIMATE.weight_sets if weights.demo).recommended)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
     extra, variants = {}, {}
     if args.held_out:
-        examination = examine(args.held_out, args.folder, args.characters, args.steps, args.guidance, say=print)
+        settings = {"steps": args.steps, "guidance_scale": args.guidance, "shared_noise": args.shared_noise}
+        examination = examine(args.held_out, args.folder, args.characters, settings, say=print)
         extra, variants = {"examination": examination.to_json()}, examination.variants
     learned = LearnedMetrics(args.metric_weights)
     clips = read_clips(args.folder)

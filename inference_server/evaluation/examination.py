@@ -57,12 +57,15 @@ class Examination:
 
 
 def examine(
-    weights: Path, folder: Path, count: int, steps: int, guidance: float, *, say: Callable[[str], None]
+    weights: Path, folder: Path, count: int, chosen: dict[str, float], *, say: Callable[[str], None]
 ) -> Examination:
-    """Write the held-out clips into `folder` and measure the variants: minutes on a CPU; `say` tells where it is."""
+    """Write the held-out clips into `folder` and measure the variants: minutes on a CPU; `say` tells where it is.
+
+    chosen: steps, guidance_scale, shared_noise.
+    """
     pipeline = load(weights)
     size = int(pipeline.networks.vae.config.sample_size)
-    settings = {"steps": steps, "guidance_scale": guidance, "context_frames": CONTEXT, "context_overlap": OVERLAP}
+    settings = {**chosen, "context_frames": CONTEXT, "context_overlap": OVERLAP}
     animate = animator(pipeline, **settings)
     clips = characters(count, FRAMES, size=size)
     outputs = []
@@ -81,6 +84,8 @@ def examine(
     plain = animator(pipeline, **{**settings, "guidance_scale": 1.0})
     few = clips[: max(2, count // 3)]
     variants["guidance 1"] = summarise(list(animate_all(few, plain)))
+    own = animator(pipeline, **{**settings, "shared_noise": 0.0})
+    variants["no shared noise"] = summarise(list(animate_all(few, own)))
     long_clips = characters(min(count, LONG_CHARACTERS), LONG_FRAMES, size=size)
     for title, overlap in (("48 frames, overlap", OVERLAP), ("48 frames, no overlap", 0)):
         say(title)

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from inference_server.media.labels import PALETTE
+from inference_server.sampling.noise import mix_noise
 from inference_server.training.characters import Clip
 from inference_server.training.diffusion import add_noise, scheduler, stratified_timesteps, timestep_weight
 from inference_server.training.networks import Denoiser
@@ -20,6 +21,7 @@ from inference_server.training.vae_stage import permute_colours, to_tensor
 DROPPED_REFERENCES = 0.13  # share of clips that learn to do without, for classifier-free guidance
 FRONT_REFERENCES = 0.5  # share of references that are front views; the others are any frame of the clip
 PERSON_WEIGHT = 2.0  # of a latent cell full of person, against one of wall
+SHARED_NOISE = 0.75  # of a clip's frames, in training as in sampling: what differs between frames is motion, not noise
 STEADINESS = 1.0  # weight of errors that change from frame to frame, beside the errors themselves
 
 
@@ -122,7 +124,11 @@ class DenoiserLoss:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             latents = self.encode(batch.pictures.flatten(0, 1))
             references = self.encode(batch.references[batch.dropped :]) if batch.dropped < clips else latents[:0]
-            noise = torch.randn(latents.shape, generator=generator).to(self.device)
+            noise = torch.randn(latents.shape, generator=generator)
+            if self.coupled:
+                common = torch.randn((clips, *latents.shape[1:]), generator=generator)
+                noise = mix_noise(noise, common.repeat_interleave(frames, dim=0), SHARED_NOISE)
+            noise = noise.to(self.device)
             per_row = timesteps.repeat_interleave(frames)
             noisy, target = add_noise(latents, noise, self.alphas_cumprod[per_row], per_row)
             with recorded_queries(self.denoiser.unet) as queries:

@@ -11,6 +11,7 @@ from inference_server.engines.magicanimate.loader import Networks
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
 from inference_server.media.labels import PALETTE
 from inference_server.training.characters import TRAINING_STREAM, Clip, make_clips
+from inference_server.training.denoiser_stage import SHARED_NOISE
 
 FIRST_PREVIEW_CLIP = 1_000_000  # clips of the training stream that no pool reaches: neither trained on nor held out
 CHARACTERS, CHARACTERS_IN_MOTION, FRAMES_SHOWN, STEPS, GUIDANCE = 5, 2, 2, 10, 2.5
@@ -34,6 +35,7 @@ def contact_sheet(networks: Networks, clips: list[Clip], *, motion: bool) -> tup
             clip.parts[animated],
             steps=STEPS,
             guidance_scale=GUIDANCE,
+            shared_noise=SHARED_NOISE if motion else 0.0,
             context_frames=window,
             context_overlap=0,
         )
