@@ -18,6 +18,7 @@ from inference_server.api.app import create_app
 from inference_server.api.context import Context
 from inference_server.api.security import is_loopback, load_token
 from inference_server.data_dir import add_data_dir_argument
+from inference_server.engines.options import EngineOptions
 from inference_server.errors import UserError
 from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder
@@ -48,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="read the token from here (default: data folder)"
     )
-    parser.add_argument("--device", default=default.device, help="auto, cpu, cuda, cuda:1, mps")
-    parser.add_argument("--dtype", default=default.dtype, help="auto, fp32, fp16, bf16")
-    parser.add_argument("--low-memory", action="store_true", help="always compute with the smaller-memory settings")
+    EngineOptions.add_arguments(parser)
     parser.add_argument("--idle-unload", type=float, default=default.idle_unload, metavar="S",
                         help="free the device after so many seconds without work (default: %(default)g)")  # fmt: skip
     parser.add_argument("--cancel-wait", type=float, default=default.cancel_wait, metavar="S",
@@ -184,9 +183,7 @@ class Server(uvicorn.Server):
 def worker_options(args: argparse.Namespace, command: Sequence[str]) -> WorkerOptions:
     return WorkerOptions(
         command=command,
-        device=args.device,
-        dtype=args.dtype,
-        low_memory=args.low_memory,
+        engine=EngineOptions.of(args),
         idle_unload=args.idle_unload,
         cancel_wait=args.cancel_wait,
         step_limit=args.step_limit,

@@ -54,7 +54,7 @@ class EngineInfo:
     settings: type[EngineSettings]
     weight_sets: tuple[WeightSet, ...]
     implementation: str
-    """`module:function` of `load(folder, device, dtype, low_memory) -> Engine`; imported in the worker only."""
+    """`module:function` of `load(folder, options) -> Engine`, see `EngineOptions`; imported in the worker only."""
     carry_over: str = ""
     """`module:function` of `carry_over(task) -> bool`, imported in the worker only: for a task whose base's frames
     only moved, write its kept steps and return True; False if a frame has to be computed. Loads no weights. Raises
@@ -122,6 +122,10 @@ class Engine(Protocol):
         Raises UserError for a task it can't do (code `base-unusable` if only `task.base` is at fault: run it again
         without), Cancelled if `report` does, MemoryError when the device is full.
         """
+        ...
+
+    def warm(self) -> Iterator[None]:
+        """Makes later tasks faster by what earlier ones were, piece by piece, each some seconds; called while idle."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+from inference_server.engines.options import EngineOptions
 from inference_server.engines.registry import find_engine
 from inference_server.errors import UserError
 from inference_server.jobs.admission import find_weight_set
@@ -41,9 +42,7 @@ CLEAN_EVERY, CLEAN_SOON = 600.0, 10.0
 """Seconds between clean-ups, and after a job has ended."""
 STOP_WAIT = 8.0
 """Seconds that a graceful stop gives a step that is being computed; a killed one is only computed again."""
-WORKER_DIED_FIX = (
-    "See worker.log in the server's logs folder; choose a smaller size if memory ran out, then try again."
-)
+WORKER_DIED_FIX = "See worker.log in the server's logs folder; choose a smaller size if memory ran out, then try again."
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +57,7 @@ class WorkerOptions:
     """
 
     command: Sequence[str] = WORKER
-    device: str = "auto"
-    dtype: str = "auto"
-    low_memory: bool = False
+    engine: EngineOptions = field(default_factory=EngineOptions)
     idle_unload: float = 600.0
     cancel_wait: float = 20.0
     step_limit: float = 3600.0
@@ -249,8 +246,7 @@ class Scheduler:
     def _start_worker(self) -> WorkerProcess:
         options = self.options
         command = [*options.command, "--data-dir", str(self.service.folder.root)]
-        command += ["--device", options.device, "--dtype", options.dtype, "--disk-reserve", str(options.disk_reserve)]
-        command += ["--low-memory"] * options.low_memory
+        command += [*options.engine.arguments(), "--disk-reserve", str(options.disk_reserve)]
         log_path = self.service.folder.logs / "worker.log"
         return WorkerProcess(command, log_path, lambda worker, report: self._inbox.put((worker, report)))
 

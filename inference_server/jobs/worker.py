@@ -6,6 +6,7 @@ It may be killed at any moment: what it leaves is either whole or is made again 
 import argparse
 import errno
 import faulthandler
+import gc
 import importlib
 import logging
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 from uuid import UUID
 
+from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import Engine, EngineInfo
 from inference_server.errors import Cancelled, UserError
 from inference_server.jobs.folder import DataFolder, disk_full
@@ -61,8 +63,16 @@ class Worker:
 
     def serve(self) -> None:
         self.send(Ready(self.describe(self.options.device)))
-        while isinstance(command := self.commands.get(), Run):
+        while isinstance(command := self._next(), Run):
             self._do(command)
+
+    def _next(self) -> Run | Stop:
+        """The next command. Until there is one the engine may prepare for it, a piece at a time."""
+        if self._loaded is not None:
+            for _ in self._loaded[1].warm():
+                if not self.commands.empty():
+                    break
+        return self.commands.get()
 
     def check(self, job: UUID) -> None:
         """Raises Cancelled if the job, or this process, is to end; UserError `disk-full` before the disk is."""
@@ -76,10 +86,10 @@ class Worker:
         key = (info.id, weights, low_memory)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None
+            gc.collect()  # networks may refer to each other in circles, and the next ones need their memory
             module, _, function = info.implementation.partition(":")
             load = getattr(importlib.import_module(module), function)
-            options = {"device": self.options.device, "dtype": self.options.dtype, "low_memory": low_memory}
-            self._loaded = (key, load(weights, **options))
+            self._loaded = (key, load(weights, replace(EngineOptions.of(self.options), low_memory=low_memory)))
         return self._loaded[1]
 
     def free_memory(self) -> int | None:
@@ -118,18 +128,20 @@ class Worker:
         small = command.low_memory or self.options.low_memory
         try:
             self._run(command, small)
+            return
         except UserError as error:
             if error.code != "base-unusable" or command.base is None:
                 raise
-            self.send(Note(command.job, f"Computed in full: {error.message}.", in_full=True))
-            self._run_with_fallbacks(replace(command, base=None, changed=(), sources=()))
+            note = Note(command.job, f"Computed in full: {error.message}.", in_full=True)
+            again = replace(command, base=None, changed=(), sources=())
         except MemoryError:
             if small:
                 raise
-            self._loaded = None
             log.warning("job %s: out of memory, trying again with the smaller-memory settings", command.job)
-            self.send(Note(command.job, SMALLER, low_memory=True))
-            self._run_with_fallbacks(replace(command, low_memory=True))
+            note = Note(command.job, SMALLER, low_memory=True)
+            again = replace(command, low_memory=True)
+        self.send(note)
+        self._run_with_fallbacks(again)  # only here is the exception gone, which held the engine and its memory
 
     def _run(self, command: Run, low_memory: bool) -> None:
         JobRun(
@@ -190,9 +202,7 @@ def wait_for_device(folder: DataFolder) -> ProcessLock:
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m inference_server.jobs.worker", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--low-memory", action="store_true")
+    EngineOptions.add_arguments(parser)
     parser.add_argument("--disk-reserve", type=int, default=0, metavar="BYTES")
     return parser.parse_args(argv)
 

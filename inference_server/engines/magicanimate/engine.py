@@ -18,6 +18,7 @@ from inference_server.engines.magicanimate.partial import (
     shared_facts,
 )
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline, Run
+from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
 from inference_server.engines.trajectory import Trajectory
 from inference_server.provenance.recipe import sha256_of
@@ -27,11 +28,19 @@ from inference_server.sampling.noise import starting_noise
 PREVIEW_SECONDS = 1.0
 
 
-def load(folder: Path, *, device: str = "auto", dtype: str = "auto", low_memory: bool = False) -> "MagicAnimateEngine":
+def load(folder: Path, options: EngineOptions) -> "MagicAnimateEngine":
     """Load the checkpoint tree in `folder`. Raises UserError naming what is missing or does not fit."""
-    return MagicAnimateEngine(
-        folder, MagicAnimatePipeline.from_folder(folder, device=device, dtype=dtype, low_memory=low_memory)
+    pipeline = MagicAnimatePipeline.from_folder(
+        folder,
+        device=options.device,
+        dtype=options.dtype,
+        low_memory=options.low_memory,
+        attention=options.attention,
+        compiled=options.compile_layers,
+        graphs=options.graphs,
+        window_batch=options.window_batch,
     )
+    return MagicAnimateEngine(folder, pipeline)
 
 
 class MagicAnimateEngine:
@@ -156,6 +165,6 @@ class MagicAnimateEngine:
             "weights": self._hashes,
         }
 
-    def unload(self) -> None:
-        """Forget cached reference tokens; the weights go with the object."""
-        self.pipeline.store.clear()
+    def warm(self) -> Iterator[None]:
+        """See `Engine.warm`."""
+        return self.pipeline.warm()

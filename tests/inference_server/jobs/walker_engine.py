@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import (
     ConditionTrack,
     EngineInfo,
@@ -46,8 +47,8 @@ WALKER = EngineInfo(
 )
 
 
-def load(folder: Path, *, device: str = "auto", dtype: str = "auto", low_memory: bool = False) -> "Walker":
-    return Walker(low_memory)
+def load(folder: Path, options: EngineOptions) -> "Walker":
+    return Walker(options.low_memory)
 
 
 class Walker:
@@ -55,6 +56,9 @@ class Walker:
 
     def __init__(self, low_memory: bool) -> None:
         self.low_memory = low_memory
+
+    def warm(self) -> Iterator[None]:
+        return iter(())
 
     def describe(self) -> dict[str, Any]:
         return {"device": "none", "dtype": "float32", "low_memory": self.low_memory}
