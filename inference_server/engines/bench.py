@@ -148,6 +148,7 @@ def compare(timings: dict[str, Any], case: "Case", rate: float) -> dict[str, Any
 def memory(args: argparse.Namespace) -> dict[str, Any]:
     """Bytes of the weights and beside them, counted, and on a CUDA device the peak of every offload plan."""
     from inference_server.engines.magicanimate import counting, measure
+    from inference_server.engines.magicanimate.pipeline import DECODE_BATCH
     from inference_server.engines.magicanimate.placement import plan_bytes
     from inference_server.engines.magicanimate.real_size import random_networks
 
@@ -161,7 +162,7 @@ def memory(args: argparse.Namespace) -> dict[str, Any]:
             "weight_bytes": weights,
             "window_bytes": counting.count_window_bytes(case, dtype),
             "decode_bytes": counting.count_decode_bytes(case, dtype),
-            "plan_bytes": plan_bytes(weights, counting.working_of(case, dtype)),
+            "plan_bytes": plan_bytes(weights, counting.working_of(case, dtype, decoded=DECODE_BATCH)),
         }
         if device.type == "cuda":
             networks = random_networks(device, dtype, case.channels)
