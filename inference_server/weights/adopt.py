@@ -21,7 +21,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 
 def link_folder(entry: Entry, source: Path, tree: Path) -> list[Part]:
-    """Link every part found in `source` into `tree`. Returns the parts that are still missing.
+    """Link every part found in `source` into `tree`. Returns the parts that are still missing and wanted.
 
     Raises UserError `folder-missing`, or `nothing-found` if not one part is there.
     """
@@ -30,7 +30,7 @@ def link_folder(entry: Entry, source: Path, tree: Path) -> list[Part]:
             f"{source} is not a folder", fix="Name the folder that holds the weights.", code="folder-missing"
         )
     linked = 0
-    for part in entry.parts:
+    for part in (*entry.parts, *entry.optional):
         found = find_part(part, source)
         if found is not None and part.find(tree) is None:
             target = tree / part.place / found.name

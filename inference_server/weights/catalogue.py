@@ -42,7 +42,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Entry:
-    """A weight set. bundled: the folder that ships with the server, for a set that needs no download."""
+    """A weight set.
+
+    bundled: the folder that ships with the server, for a set that needs no download. optional: parts that the set is
+    whole without; they are fetched and checked with it.
+    """
 
     id: str
     title: str
@@ -51,10 +55,15 @@ class Entry:
     licence_url: str
     parts: tuple[Part, ...]
     bundled: Path | None = None
+    optional: tuple[Part, ...] = ()
 
     @property
     def download_bytes(self) -> int:
-        return sum(part.size for part in self.parts)
+        return sum(part.size for part in (*self.parts, *self.optional))
+
+    def files(self, tree: Path) -> list[Path | None]:
+        """Every file of the set in a tree, None for one that is missing; of optional ones those that are there."""
+        return [part.find(tree) for part in self.parts] + [path for part in self.optional if (path := part.find(tree))]
 
 
 MAGICANIMATE_REPO = "zcxu-eric/MagicAnimate"
@@ -62,6 +71,7 @@ MAGICANIMATE_REPO = "zcxu-eric/MagicAnimate"
 # documentation names since.
 SD15_REPO = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 VAE_REPO = "stabilityai/sd-vae-ft-mse"
+TAESD_REPO = "madebyollin/taesd"
 
 # Sizes: float32 files of known parameter counts; temporal_attention.ckpt as listed on the hub (it carries the whole
 # UNet, of which the motion modules are kept).
@@ -103,14 +113,21 @@ MAGICANIMATE_PARTS = (
     Part("sd-vae-ft-mse", DIFFUSERS_NAMES, VAE_REPO, "diffusion_pytorch_model.safetensors", 334_615_452),
 )
 
+# A tiny autoencoder for the latents of Stable Diffusion 1.x: drafts and previews are decoded by it where it is there.
+TAESD_PARTS = (
+    Part("taesd", ("config.json",), TAESD_REPO, "config.json", 550),
+    Part("taesd", DIFFUSERS_NAMES, TAESD_REPO, "diffusion_pytorch_model.safetensors", 9_780_252),
+)
+
 ENTRIES = (
     Entry(
         id="magicanimate",
         title="MagicAnimate",
         demo=False,
-        licence="CreativeML Open RAIL-M (Stable Diffusion 1.5), BSD-3-Clause (MagicAnimate), MIT (VAE)",
+        licence="CreativeML Open RAIL-M (Stable Diffusion 1.5), BSD-3-Clause (MagicAnimate), MIT (VAE, TAESD)",
         licence_url="https://huggingface.co/spaces/CompVis/stable-diffusion-license",
         parts=MAGICANIMATE_PARTS,
+        optional=TAESD_PARTS,
     ),
     Entry(
         id="demo",

@@ -1,5 +1,6 @@
 """Fetch a weight set from the Hugging Face hub: resumed where it was cut, checked by the hub's own hashes."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,7 +20,13 @@ os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from tqdm import tqdm
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,7 +41,10 @@ def fetch(entry: Entry, tree: Path, tell: Callable[[int, int], None]) -> None:
     """
     missing = [part for part in entry.parts if part.find(tree) is None]
     try:
-        heads = {part: get_hf_file_metadata(hf_hub_url(part.repo, part.source)) for part in missing}
+        heads = {part: _head(part) for part in missing}
+        for part in entry.optional:
+            with contextlib.suppress(EntryNotFoundError, RepositoryNotFoundError):  # the set is whole without it
+                heads |= {} if part.find(tree) else {part: _head(part)}
         sizes = {part: head.size or part.size for part, head in heads.items()}
         _check_space(entry, tree, sum(sizes.values()))
         done, total = 0, sum(sizes.values())
@@ -63,6 +73,10 @@ def fetch(entry: Entry, tree: Path, tell: Callable[[int, int], None]) -> None:
             code="hub-unreachable",
         ) from error
     shutil.rmtree(_staging(tree), ignore_errors=True)
+
+
+def _head(part: Part) -> Any:
+    return get_hf_file_metadata(hf_hub_url(part.repo, part.source))
 
 
 def _fetch_one(part: Part, tree: Path, head: Any, tell: Callable[[int], None]) -> None:

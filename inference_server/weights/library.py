@@ -55,7 +55,7 @@ class WeightsLibrary:
         """By looking at sizes and times only: cheap enough for every request."""
         entry = find_entry(weights)
         tree = self.folder_of(weights)
-        files = [part.find(tree) for part in entry.parts]
+        files = entry.files(tree)
         if None in files or self.is_busy(weights, "pull", "add"):
             return "missing"
         if entry.bundled is not None:
@@ -67,7 +67,7 @@ class WeightsLibrary:
 
     def size_bytes(self, entry: Entry) -> int:
         """Of the files that are there; of the download if any is missing."""
-        files = [part.find(self.folder_of(entry.id)) for part in entry.parts]
+        files = entry.files(self.folder_of(entry.id))
         if None in files:
             return entry.download_bytes
         return sum(path.stat().st_size for path in files if path is not None)

@@ -47,16 +47,15 @@ def verify(entry: Entry, tree: Path, tell: Tell) -> None:
 
 
 def require_all(entry: Entry, tree: Path) -> list[Path]:
-    """Every file of the set. Raises UserError `weights-missing` naming the first that is not there."""
-    found = [(part, part.find(tree)) for part in entry.parts]
-    for part, path in found:
-        if path is None:
+    """Every file of the set that is there. Raises UserError `weights-missing` naming the first that is not there."""
+    for part in entry.parts:
+        if part.find(tree) is None:
             raise UserError(
                 f"{tree} lacks {part}",
                 fix=f"Fetch the set: python -m inference_server weights pull {entry.id}",
                 code="weights-missing",
             )
-    return [path for _, path in found if path is not None]
+    return [path for path in entry.files(tree) if path is not None]
 
 
 def check_headers(entry: Entry, tree: Path) -> None:

@@ -52,6 +52,7 @@ class MagicAnimateEngine:
         self.folder = folder
         self.pipeline = pipeline
         self._hashes: dict[str, str] = {}
+        self._decoder = ""
 
     @property
     def default_size(self) -> tuple[int, int]:
@@ -67,13 +68,15 @@ class MagicAnimateEngine:
         frames = len(labels)
         if carry_over(task):
             return
+        small = settings.decoder == "small"
+        self._decoder = self.pipeline.decoder(small=small)
         report(Progress("preparing", 0, settings.steps, 0, frames))
         try:
             run = self._prepare(task, settings, labels, report)
             base, active = self._base(task, settings, run)
             latents = self._denoise(task, settings, run, base, active, report)
             chosen = [frame for frame in range(frames) if active is None or frame in active]
-            for done, (frame, image) in enumerate(self.pipeline.decode(latents, chosen)):
+            for done, (frame, image) in enumerate(self.pipeline.decode(latents, chosen, small=small)):
                 yield frame, image
                 report(Progress("decoding", settings.steps, settings.steps, done + 1, len(chosen)))
         except torch.OutOfMemoryError as error:
@@ -108,7 +111,7 @@ class MagicAnimateEngine:
             base.trajectory,
             settings.steps,
             run.latents.shape,
-            shared_facts(task),
+            {**shared_facts(task), "decoder": self._decoder},
             any_length=base.sources is not None,
         )
         kept = retimed(earlier, base, settings, run.frames)
@@ -133,7 +136,7 @@ class MagicAnimateEngine:
         """Final latents; goes on from the task's own trajectory if it holds steps of this very run."""
         start, trajectory = 0, None
         if task.trajectory is not None:
-            facts = own_facts(task, active)
+            facts = {**own_facts(task, active), "decoder": self._decoder}
             trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, facts)
             start, run.latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
         frames, last_preview = run.frames, time.monotonic()
@@ -145,7 +148,7 @@ class MagicAnimateEngine:
             preview = None
             if time.monotonic() - last_preview >= PREVIEW_SECONDS or done == settings.steps:
                 middle = sorted(active)[len(active) // 2] if active else frames // 2
-                preview = next(self.pipeline.decode(clean, [middle]))[1]
+                preview = next(self.pipeline.decode(clean, [middle], small=True))[1]
                 last_preview = time.monotonic()
             report(Progress("denoising", done, settings.steps, 0, frames, preview))
 
@@ -162,6 +165,7 @@ class MagicAnimateEngine:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "dtype": str(pipeline.dtype).removeprefix("torch."),
             "placement": pipeline.placement.plan,
+            "decoder": self._decoder,
             "weights": self._hashes,
         }
 

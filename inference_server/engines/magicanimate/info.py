@@ -39,6 +39,9 @@ class MagicAnimateSettings(EngineSettings):
     )
     context_frames: int = Field(16, ge=2, le=24, title="Window", description="Frames computed together")
     context_overlap: int = Field(4, ge=0, le=23, title="Overlap", description="Frames shared by neighbouring windows")
+    decoder: Literal["full", "small"] = Field(
+        "full", title="Decoder", description="small: rougher pictures, sooner, where its weights (taesd) are there"
+    )
 
     @model_validator(mode="after")
     def _overlap_is_shorter(self) -> Self:

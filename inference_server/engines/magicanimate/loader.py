@@ -4,6 +4,7 @@
     FOLDER/MagicAnimate/temporal_attention/temporal_attention.{ckpt,safetensors}
     FOLDER/stable-diffusion-v1-5/{unet,text_encoder,tokenizer}
     FOLDER/sd-vae-ft-mse
+    FOLDER/taesd, if it is there
 
 All headers are checked before the first tensor is read.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -52,12 +53,14 @@ class Networks:
     tokenizer: CLIPTokenizer
     files: tuple[Path, ...]
     """Every weight file that was read, for the recipe."""
+    small_vae: AutoencoderTiny | None = None
+    """A rougher and much faster decoder of the same latents (TAESD), if the tree has one."""
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """The networks by name, as placement knows them."""
-        names = ("unet", "appearance", "controlnet", "vae", "text_encoder")
-        return {name: getattr(self, name) for name in names}
+        names = ("unet", "appearance", "controlnet", "vae", "text_encoder", "small_vae")
+        return {name: network for name in names if (network := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ def build_vae(config: Mapping[str, Any]) -> AutoencoderKL:
     return AutoencoderKL(**network_arguments(AutoencoderKL, config))
 
 
+def build_small_vae(config: Mapping[str, Any]) -> AutoencoderTiny:
+    return AutoencoderTiny(**network_arguments(AutoencoderTiny, config))
+
+
 def same(entries: Mapping[str, Any]) -> dict[str, Any]:
     return dict(entries)
 
@@ -136,6 +143,8 @@ def check_tree(folder: Path) -> tuple[dict[str, nn.Module], dict[str, list[Weigh
         "vae": (folder / "sd-vae-ft-mse", build_vae, DIFFUSERS_NAMES, rename_vae),
         "text_encoder": (base / "text_encoder", build_text_encoder, TEXT_NAMES, rename_text_encoder),
     }
+    if (folder / "taesd").is_dir():
+        places["small_vae"] = (folder / "taesd", build_small_vae, DIFFUSERS_NAMES, same)
     networks: dict[str, nn.Module] = {}
     files: dict[str, list[WeightFile]] = {}
     for name, (place, build, file_names, rename) in places.items():
@@ -150,7 +159,22 @@ def check_tree(folder: Path) -> tuple[dict[str, nn.Module], dict[str, list[Weigh
     for parts in files.values():
         for part in parts:
             part.check()
+    check_same_latents(folder, networks)
     return networks, files
+
+
+def check_same_latents(folder: Path, networks: Mapping[str, nn.Module]) -> None:
+    """Raises UserError `weights-mismatch` if the small decoder is not one for the latents of the VAE."""
+    if "small_vae" not in networks:
+        return
+    vae, small = networks["vae"].config, networks["small_vae"].config
+    known = (vae.latent_channels, len(vae.block_out_channels))
+    if (small.latent_channels, len(small.decoder_block_out_channels)) != known:
+        raise UserError(
+            f"{folder / 'taesd'} decodes other latents than {folder / 'sd-vae-ft-mse'} makes",
+            fix="Delete that folder: it is only used for drafts.",
+            code="weights-mismatch",
+        )
 
 
 def load_networks(folder: Path, dtype: torch.dtype) -> Networks:

@@ -60,9 +60,9 @@ def carry_over(task: Task) -> bool:
     if base is None or plan_partial(base, settings, frames)[1]:
         return False
     earlier = Trajectory.of_base(base.trajectory, settings.steps, None, shared_facts(task))
+    facts = {**own_facts(task, frozenset()), "decoder": earlier.facts.get("decoder")}
     if task.trajectory is not None:
         kept, count = retimed(earlier, base, settings, frames), padded_length(settings, frames)
-        facts = own_facts(task, frozenset())
         own = Trajectory(task.trajectory, settings.steps, (count, *earlier.shape[1:]), facts)
         done, _ = own.start(kept.at(0, range(count)))
         for step in range(done + 1, settings.steps + 1):
@@ -71,8 +71,8 @@ def carry_over(task: Task) -> bool:
 
 
 def shared_facts(task: Task) -> dict[str, Any]:
-    """What a run and its base must have in common."""
-    return {"picture": digest(task.reference), **task.settings.model_dump(exclude={"redo_seed"})}
+    """What the steps of a run and of its base must have in common."""
+    return {"picture": digest(task.reference), **task.settings.model_dump(exclude={"redo_seed", "decoder"})}
 
 
 def own_facts(task: Task, active: frozenset[int] | None) -> dict[str, Any]:

@@ -140,6 +140,7 @@ class MagicAnimatePipeline:
         steps: int = 25,
         guidance_scale: float = 7.5,
         seed: int = 1,
+        shared_noise: float = 0.0,
         latents: Tensor | None = None,
         windows: Mode = "open",
         context_frames: int = 16,
@@ -151,8 +152,9 @@ class MagicAnimatePipeline:
         """Animate `reference` by `part_maps`.
 
         reference: uint8 (H, W), (H, W, 3) or (H, W, 4). part_maps: uint8 labels (F, H, W) or RGB (F, H, W, 3).
-        latents: starting noise (F, C, h, w) in place of `seed`. pad_to_multiple: repeat the last map up to a multiple
-        of this many frames while denoising, as the published driver does with 16.
+        shared_noise: see `sampling.noise.mix_noise`. latents: starting noise (F, C, h, w) in place of `seed`.
+        pad_to_multiple: repeat the last map up to a multiple of this many frames while denoising, as the published
+        driver does with 16.
         Returns uint8 (F, H, W, 3), or with output="latents" the final latents (F, C, h, w).
         Raises UserError for inputs that do not fit, and whatever `on_step` raises.
         """
@@ -162,6 +164,7 @@ class MagicAnimatePipeline:
             steps=steps,
             guidance=[guidance_scale] * steps,
             seed=seed,
+            shared_noise=shared_noise,
             latents=latents,
             windows=windows,
             context_frames=context_frames,
@@ -183,6 +186,7 @@ class MagicAnimatePipeline:
         steps: int,
         guidance: Sequence[float],
         seed: int = 1,
+        shared_noise: float = 0.0,
         latents: Tensor | None = None,
         windows: Mode = "open",
         context_frames: int = 16,
@@ -205,7 +209,7 @@ class MagicAnimatePipeline:
         maps = lambda frames: self._condition(part_maps[np.minimum(frames, count - 1)])  # noqa: E731
         shape = self._latent_shape(reference)
         if latents is None:
-            latents = starting_noise(seed, padded, shape)
+            latents = starting_noise(seed, padded, shape, shared=shared_noise)
         if latents.shape[1:] != shape or len(latents) not in (count, padded):
             raise UserError(
                 f"The starting noise has the shape {tuple(latents.shape)}",
@@ -273,13 +277,20 @@ class MagicAnimatePipeline:
         with self.placement.using("vae") as vae:
             return vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
 
+    def decoder(self, *, small: bool) -> str:
+        """Folder of the network that decodes: the small one only where its weights are there."""
+        return "taesd" if small and self.networks.small_vae is not None else "sd-vae-ft-mse"
+
     @torch.no_grad()
-    def decode(self, latents: Tensor, frames: Sequence[int] | None = None) -> Iterator[tuple[int, Images]]:
-        """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`."""
+    def decode(
+        self, latents: Tensor, frames: Sequence[int] | None = None, *, small: bool = False
+    ) -> Iterator[tuple[int, Images]]:
+        """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`. `small`: see `decoder`."""
+        network = "small_vae" if self.decoder(small=small) == "taesd" else "vae"
         chosen = list(range(len(latents)) if frames is None else frames)
         batch = DECODE_BATCH if self.device.type == "cuda" else 1
         before: tuple[Sequence[int], Callable[[], Images]] = ((), lambda: np.empty(0, np.uint8))
-        with self.placement.using("vae") as vae:
+        with self.placement.using(network) as vae:
             for start in range(0, len(chosen), batch):
                 numbers = chosen[start : start + batch]
                 sample = latents[numbers].to(self.device, self.dtype) / vae.config.scaling_factor

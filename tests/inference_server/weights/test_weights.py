@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +89,25 @@ def test_a_set_is_fetched_over_a_line_that_breaks_then_converted_and_checked(hub
     assert not tree.exists()
 
 
+def test_optional_parts_belong_to_a_set_that_has_them(library, golden_weights, tmp_path):
+    tree = library.folder_of("magicanimate")
+    assert link_folder(ENTRY, golden_weights, tree) == []
+    decoder = tmp_path / "taesd"
+    vae = json.loads((golden_weights / "sd-vae-ft-mse" / "config.json").read_text())
+    widths = (8,) * len(vae["block_out_channels"])
+    AutoencoderTiny(
+        encoder_block_out_channels=widths, decoder_block_out_channels=widths,
+        num_encoder_blocks=(1,) * len(widths), num_decoder_blocks=(1,) * len(widths),
+    ).save_pretrained(decoder)  # fmt: skip
+    assert link_folder(ENTRY, decoder, tree) == []
+    library.start("magicanimate", "add")
+    assert finish(library).problem is None
+    assert library.state("magicanimate") == "ready"
+    assert "taesd/diffusion_pytorch_model.safetensors" in Manifest(tree).files
+    (decoder / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    assert library.state("magicanimate") == "invalid"
+
+
 def test_a_damaged_download_is_thrown_away(hub, library):
     hub.false_hash = "unet/diffusion_pytorch_model.safetensors"
     library.start_download("magicanimate", accept_licence=True)
@@ -112,7 +132,7 @@ def test_space_is_checked_before_anything_is_fetched(tmp_path, monkeypatch):
     with pytest.raises(UserError) as caught:
         download._check_space(ENTRY, tmp_path / "tree", ENTRY.download_bytes)
     assert caught.value.code == "not-enough-space"
-    assert "14.2 GB" in str(caught.value)
+    assert "14.3 GB" in str(caught.value)
 
 
 class Payload:
@@ -182,7 +202,7 @@ def test_a_vae_alone_is_not_taken_for_a_unet(golden_weights, tmp_path):
 def test_every_part_of_the_catalogue_says_where_it_comes_from():
     for entry in CATALOGUE.values():
         assert entry.licence
-        for part in entry.parts:
+        for part in (*entry.parts, *entry.optional):
             assert entry.bundled or (part.repo and part.source and part.size)
     assert 14e9 < ENTRY.download_bytes < 15e9
 
