@@ -12,13 +12,13 @@ animations.resume(job_id) / animations.unfinished()    # ... and are found again
 
 history = History(results_folder)                      # results on disk: records(), get(), delete()
 plan = what_changed(history.get(base), spec, hashes)   # Unchanged | Partial | Full; plan.sentence for the panel
-specs = variations(spec, 4)                            # one group; promote one by settings of PRESETS
+specs = variations(spec, 4)                            # one group; promote one by settings of FINAL
 """
 
 from .changes import Full, Partial, Plan, Unchanged, redo_only_settings, what_changed
 from .history import History
 from .job import Animation
-from .presets import PRESETS, Preset
+from .presets import DRAFT, FINAL, PRESETS, Preset
 from .record import Record, ResultFolder
 from .running import Animations
 from .server_source import ServerSource
@@ -26,6 +26,8 @@ from .spec import JobSpec, variations
 from .states import Snapshot, State
 
 __all__ = [
+    "DRAFT",
+    "FINAL",
     "PRESETS",
     "Animation",
     "Animations",

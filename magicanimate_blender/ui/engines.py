@@ -64,12 +64,16 @@ def choose_weights(scene: bpy.types.Scene, chosen: str) -> None:
     engine_settings.assign(scene, {name: wanted.get(name, fields[name].get("default")) for name in suited})
 
 
-def output_size(settings: SceneSettings, weights: WeightSet) -> tuple[int, int]:
-    """Width and height in pixels: the advised ones, or the user's in multiples that the weights can do."""
-    if settings.use_advised_size:
-        return weights.default_size
-    multiple = weights.size_multiple
-    width, height = (max(multiple, round(length / multiple) * multiple) for length in (settings.width, settings.height))
+def output_size(settings: SceneSettings, weights: WeightSet, share: float | None = None) -> tuple[int, int]:
+    """Width and height in pixels: the advised ones or the user's, and of these the chosen part or `share`.
+
+    In multiples that the weights can do; a part is rounded down.
+    """
+    multiple, share = weights.size_multiple, settings.size_share if share is None else share
+    whole = weights.default_size
+    if not settings.use_advised_size:
+        whole = round(settings.width / multiple) * multiple, round(settings.height / multiple) * multiple
+    width, height = (max(multiple, int(length * share / multiple + 1e-6) * multiple) for length in whole)
     return width, height
 
 

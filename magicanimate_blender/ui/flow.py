@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import bpy
 
 from ..animation import (
-    PRESETS,
+    DRAFT,
+    FINAL,
     Animation,
     JobSpec,
     Preset,
@@ -87,8 +88,8 @@ def vary(runtime: Runtime, scene: bpy.types.Scene, count: int) -> list[Animation
 
 def promote(runtime: Runtime, scene: bpy.types.Scene, choice: Record) -> Animation:
     """Animate the chosen variation again with its seed in the best quality."""
-    request = prepare(scene, frames=_same_frames(scene, choice))
-    settings = PRESETS[-1].apply(choice.spec.settings, engine_settings.schema())
+    request = prepare(scene, frames=_same_frames(scene, choice), size_share=FINAL.size)
+    settings = FINAL.apply(choice.spec.settings, engine_settings.schema())
     return submit(runtime, scene, request.with_spec(settings=settings))[0]
 
 
@@ -96,7 +97,7 @@ def preview_frame(runtime: Runtime, scene: bpy.types.Scene) -> Animation:
     """Animate the current frame with its neighbours in draft quality."""
     step = scene.magicanimate.frame_step
     now = scene.frame_current
-    settings = PRESETS[0].apply(engine_settings.values(scene), engine_settings.schema())
+    settings = DRAFT.apply(engine_settings.values(scene), engine_settings.schema())
     frames = range(now - NEIGHBOURS * step, now + NEIGHBOURS * step, step)
     request = prepare(scene, frames=frames, settings=settings)
     for old in [record for record in runtime.records() if record.spec.group == PREVIEW and record.state.ended]:
@@ -124,14 +125,16 @@ def _drawing(scene: bpy.types.Scene, request: Request, takers: Sequence[Taker]) 
 
 
 def use_preset(scene: bpy.types.Scene, preset: Preset) -> None:
-    """Set the engine's settings to a quality."""
+    """Set the engine's settings and the part of the size to a quality."""
+    scene.magicanimate.size_share = preset.size
     engine_settings.assign(scene, preset.apply(engine_settings.values(scene), engine_settings.schema()))
 
 
 def is_in_use(scene: bpy.types.Scene, preset: Preset) -> bool:
     """Whether the settings are those of the preset."""
     values = engine_settings.values(scene)
-    return preset.apply(values, engine_settings.schema()) == values
+    same_size = abs(scene.magicanimate.size_share - preset.size) < 1e-3
+    return same_size and preset.apply(values, engine_settings.schema()) == values
 
 
 def base_for(runtime: Runtime, scene: bpy.types.Scene) -> Record | None:

@@ -42,8 +42,9 @@ def prepare(
     *,
     frames: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
+    size_share: float | None = None,
 ) -> Request:
-    """Read the scene's choices. frames and settings, if given, take the place of the chosen ones.
+    """Read the scene's choices. frames, settings and size_share, if given, take the place of the chosen ones.
 
     Raises SceneError for what is missing, in the order of the panel.
     """
@@ -57,7 +58,7 @@ def prepare(
         )
     engine = engine_for(chosen, known_engines())
     weights = weights_for(chosen, engine)
-    width, height = output_size(chosen, weights)
+    width, height = output_size(chosen, weights, size_share)
     frames = tuple(frames_of(scene) if frames is None else frames)
     if not frames:
         raise SceneError("There are no frames to animate.", "Set the end frame after the start frame.")

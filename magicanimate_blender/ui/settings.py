@@ -105,6 +105,17 @@ class SceneSettings(bpy.types.PropertyGroup):
     width: IntProperty(name="Width", description="Of the video, in pixels", default=512, min=64, max=2048, step=64)
     height: IntProperty(name="Height", description="Of the video, in pixels", default=512, min=64, max=2048, step=64)
 
+    size_share: FloatProperty(
+        name="Part of Size",
+        description="Part of the width and height that is computed, in steps that the weights can do; small is fast, "
+        "but is another take than the full size",
+        default=1.0,
+        min=0.25,
+        max=1.0,
+        precision=2,
+        subtype="FACTOR",
+    )
+
     # Quality
     engine: StringProperty(name="Engine", description="What animates the picture", default="magicanimate")
     weights: StringProperty(name="Weights", description="Weights of the engine; empty: the best that are there")

@@ -32,6 +32,7 @@ class MAGICANIMATE_PT_frames(InSidebar, bpy.types.Panel):
             column = layout.column(align=True)
             column.prop(chosen, "width")
             column.prop(chosen, "height")
+        layout.prop(chosen, "size_share")
         layout.operator("magicanimate.export_maps", icon="EXPORT")
 
 

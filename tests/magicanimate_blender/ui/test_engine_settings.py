@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from magicanimate_blender.animation import PRESETS
+from magicanimate_blender.animation.presets import DRAFT, PRESETS, ROUGH
 from magicanimate_blender.scene.errors import SceneError
 from magicanimate_blender.ui import engine_settings, flow
 from magicanimate_blender.ui.engines import known_engines, output_size, weights_for
@@ -104,6 +104,17 @@ def test_sizes_are_multiples_that_the_weights_can_do(scene):
     assert output_size(chosen, weights) == weights.default_size
     chosen.use_advised_size, chosen.width, chosen.height = False, 500, 90
     assert output_size(chosen, weights) == (512, 64)
+
+
+def test_a_rough_is_smaller_in_steps_that_the_weights_can_do(scene):
+    chosen, engine = scene.magicanimate, known_engines()[0]
+    flow.use_preset(scene, ROUGH)
+    sizes = {weights.id: output_size(chosen, weights) for weights in engine.weight_sets}
+    assert sizes == {"magicanimate": (384, 384), "demo": (64, 64)}
+    chosen.use_advised_size, chosen.width, chosen.height = False, 512, 768
+    assert output_size(chosen, engine.weight_sets[0]) == (384, 576)
+    flow.use_preset(scene, DRAFT)
+    assert output_size(chosen, engine.weight_sets[0]) == (512, 768)
 
 
 def test_presets_of_the_users_own_are_saved_and_set_again(scene):
