@@ -1,5 +1,6 @@
 """Where a clip's plane stands so that it covers exactly what the part maps' camera saw."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -62,7 +63,12 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
 
     Without objects, or where they reach behind the camera: the 3D cursor's depth, or 5 m.
     """
-    camera, objects, nearest = scene.camera, list(objects), []
+    return just_before(scene, nearest_point(scene, objects, frames))
+
+
+def nearest_point(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], frames: Iterable[int]) -> float:
+    """Metres from the camera to the nearest point of the objects' bounding boxes over the frames; inf without any."""
+    camera, objects, nearest = scene.camera, list(objects), math.inf
     with current_frame_kept(scene):
         for frame in frames if objects else ():
             if frame != scene.frame_current:
@@ -72,9 +78,15 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
             for item in objects:
                 evaluated = item.evaluated_get(depsgraph)
                 matrix = to_camera @ evaluated.matrix_world
-                nearest += [-(matrix @ Vector(corner)).z for corner in evaluated.bound_box]
-    if nearest and min(nearest) > camera.data.clip_start:
-        return max(min(nearest) * IN_FRONT, camera.data.clip_start * 1.01)
+                nearest = min(nearest, *(-(matrix @ Vector(corner)).z for corner in evaluated.bound_box))
+    return nearest
+
+
+def just_before(scene: bpy.types.Scene, nearest: float) -> float:
+    """The depth of a plane that hides what comes as near as that; see `depth_before`."""
+    camera = scene.camera
+    if camera.data.clip_start < nearest < math.inf:
+        return max(nearest * IN_FRONT, camera.data.clip_start * 1.01)
     at_cursor = -(_rigid(camera.matrix_world).inverted() @ scene.cursor.location).z
     return at_cursor if at_cursor > camera.data.clip_start else 5.0
 

@@ -23,21 +23,18 @@ def title_of(record: Record) -> str:
 
 
 def clip_of(runtime: Runtime, record: Record, *, cut_out: bool) -> Clip:
-    """The result as a clip, copied beside the saved .blend if the preferences say so. Raises FileProblem."""
-    folder = runtime.animations.history.folder(record.id)
-    home = folder.path
+    """The result as a clip, with its files where they belong. Raises FileProblem."""
+    clip = planned_clip(runtime, record, cut_out=cut_out)
+    write_files(runtime.animations.history.folder(record.id), clip)
+    return clip
+
+
+def planned_clip(runtime: Runtime, record: Record, *, cut_out: bool) -> Clip:
+    """The result as a clip, beside the saved .blend if the preferences say so, before `write_files`."""
+    home = runtime.animations.history.folder(record.id).path
     if preferences().beside_file and bpy.data.filepath:
         home = Path(bpy.data.filepath).parent / FOLDER / record.id
     spec = record.spec
-    mattes = home / "mattes"
-    try:
-        if home != folder.path:
-            _copy_frames(folder, home)
-        if cut_out:
-            maps = (folder.map(n) for n in range(spec.frames))
-            write_mattes((decode_labels(path.read_bytes()) for path in maps), mattes, **_edge(spec.height))
-    except OSError as error:
-        raise file_problem(home, error) from error
     return Clip(
         id=record.id,
         name=title_of(record),
@@ -46,20 +43,28 @@ def clip_of(runtime: Runtime, record: Record, *, cut_out: bool) -> Clip:
         size=(spec.width, spec.height),
         fps=spec.fps,
         start=spec.frame_start,
-        mattes=mattes if cut_out else None,
+        mattes=home / "mattes" if cut_out else None,
     )
+
+
+def write_files(folder: ResultFolder, clip: Clip) -> None:
+    """Copy the frames to where the clip wants them, and draw its mattes. In any thread. Raises FileProblem."""
+    try:
+        if clip.frames != folder.frames:
+            clip.frames.mkdir(parents=True, exist_ok=True)
+            for path in folder.frames.glob("*.png"):
+                shutil.copy2(path, clip.frames / path.name)
+        if clip.mattes is not None:
+            maps = (decode_labels(folder.map(n).read_bytes()) for n in range(clip.count))
+            write_mattes(maps, clip.mattes, **_edge(clip.size[1]))
+    except OSError as error:
+        raise file_problem(clip.frames.parent, error) from error
 
 
 def delete_copy(job: str) -> None:
     """Delete the frames that were copied beside the open file."""
     if bpy.data.filepath:
         shutil.rmtree(Path(bpy.data.filepath).parent / FOLDER / job, ignore_errors=True)
-
-
-def _copy_frames(folder: ResultFolder, home: Path) -> None:
-    (home / "frames").mkdir(parents=True, exist_ok=True)
-    for path in folder.frames.glob("*.png"):
-        shutil.copy2(path, home / "frames" / path.name)
 
 
 def _edge(height: int) -> dict[str, int]:

@@ -16,7 +16,8 @@ from ..client import ClientError
 from ..densepose.errors import DensePoseError
 from ..scene.errors import SceneError
 from ..scene.export import MAP_KINDS, export_part_maps
-from . import delivery, engine_settings, engines, flow, timer
+from . import engine_settings, engines, flow, timer
+from .delivery import Delivery
 from .operators.character import video_size
 from .operators.export import write_video
 from .operators.reference import load_picture
@@ -112,7 +113,7 @@ def animate(args: argparse.Namespace) -> int:
         return FAILED
     copy_result(animation.folder, args.out)
     if args.plane:
-        delivery.show_as(current, scene, animation.record, "PLANE")
+        Delivery(current, animation.record, scene, "PLANE").finish()
     if args.save:
         bpy.ops.wm.save_as_mainfile(filepath=str(args.save.resolve()), relative_remap=True)
     print(f"{now.frames} frames in {args.out}")

@@ -74,7 +74,7 @@ class Drawing:
         """Go on for about that long. A problem of the scene ends it: see `error`."""
         try:
             self._hand_over()
-            if self._to_read and len(self._drawn) < AHEAD and not _occupied():
+            if self._to_read and len(self._drawn) < AHEAD and not occupied():
                 self._read(time.monotonic() + seconds)
         except DensePoseError as error:
             self.error = error
@@ -119,7 +119,7 @@ def _draw(reading: FrameReading) -> tuple[bytes, float]:
     return encode_labels(reading.draw()), float(depths.min())
 
 
-def _occupied() -> bool:
+def occupied() -> bool:
     """Whether somebody else is moving through the frames just now."""
     playing = any(w.screen.is_animation_playing for w in bpy.context.window_manager.windows)
     return playing or bpy.app.is_job_running("RENDER")

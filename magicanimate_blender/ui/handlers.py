@@ -7,7 +7,7 @@ from bpy.app.handlers import persistent
 
 from ..animation import Animation
 from ..results import colours
-from . import beside, geometry, live_preview, messages, overlay, runtime, scene_facts
+from . import beside, geometry, live_preview, messages, overlay, preferences, runtime, scene_facts
 from .settings import remember_job
 
 _owner = object()
@@ -26,6 +26,9 @@ def before_load(*_: object) -> None:
                 taker.cancel()
     if current:
         current.drawings.clear()
+        for delivery in current.deliveries:  # it is begun anew if that file turns out to be opened again
+            current.noticed.discard(delivery.record.id)
+        current.deliveries.clear()
     _scene_of_job.clear()
     geometry.forget()
     overlay.forget()
@@ -89,6 +92,11 @@ def after_save(*_: object) -> None:
     beside.move_back()
 
 
+def _reconnect() -> None:
+    runtime.restart()
+    find_jobs_again()
+
+
 HANDLERS = {
     "save_pre": before_save,
     "save_post": after_save,
@@ -104,10 +112,12 @@ HANDLERS = {
 def register() -> None:
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).append(handler)
+    preferences.changed.append(_reconnect)
     colours.follow_views(_owner)
 
 
 def unregister() -> None:
+    preferences.changed.remove(_reconnect)
     bpy.msgbus.clear_by_owner(_owner)
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).remove(handler)

@@ -1,11 +1,15 @@
 """What the add-on holds in memory while it is enabled: the server, its watch, the jobs and what they wait for."""
 
+from __future__ import annotations
+
 import atexit
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bpy
 
@@ -15,6 +19,9 @@ from ..server_manager import Installation, InstallState, LocalServer, RemoteServ
 from .drawing import Drawing
 from .package import data_folder, server_wheel
 from .preferences import Preferences, preferences
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
 
 log = logging.getLogger(__name__)
 RECORDS_AGE = 5.0
@@ -66,8 +73,10 @@ class Runtime:
         self.server = self._server(chosen)
         self.animations = Animations(chosen.results_folder, self.server)
         self.drawings: list[Drawing] = []
-        self.delivered: set[str] = set()
-        """Jobs whose end was dealt with."""
+        self.noticed: set[str] = set()
+        """Jobs of which it is known here that they ended."""
+        self.deliveries: deque[Delivery] = deque()
+        """Results on their way into the scene."""
         self.depths: dict[str, float] = {}
         """Nearest depth of the characters, by job of this session."""
         self.plans: dict[str, str] = {}
@@ -125,7 +134,12 @@ class Runtime:
         return next((a for a in mine if not a.poll().state.ended), mine[-1] if mine else None)
 
     def busy(self) -> bool:
-        return bool(self.drawings) or self.task is not None or self.animations.busy() or self.installing()
+        return (
+            bool(self.drawings or self.deliveries)
+            or self.task is not None
+            or self.animations.busy()
+            or self.installing()
+        )
 
     def installing(self) -> bool:
         task = self.installation.task

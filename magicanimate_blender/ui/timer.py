@@ -7,6 +7,8 @@ import logging
 import bpy
 
 from ..animation import Animation, Snapshot, State
+from ..client import ClientError
+from ..densepose.errors import DensePoseError
 from . import (
     engine_settings,
     engines,
@@ -18,6 +20,7 @@ from . import (
     scene_facts,
     thumbnails,
 )
+from .delivery import delivery_of
 
 log = logging.getLogger(__name__)
 BUSY, IDLE = 0.1, 0.3
@@ -70,17 +73,34 @@ def pump(current: runtime.Runtime) -> None:
                     current.depths[taker.id] = drawing.nearest
     current.end_task()
     for animation, now in current.animations.poll():
-        if now.state.ended and animation.id not in current.delivered:
-            current.delivered.add(animation.id)
-            _end(current, animation, now)
+        if now.state.ended and animation.id not in current.noticed:
+            current.noticed.add(animation.id)
+            _notice(current, animation, now)
+    if current.deliveries:
+        _deliver(current)
 
 
-def _end(current: runtime.Runtime, animation: Animation, now: Snapshot) -> None:
+def _notice(current: runtime.Runtime, animation: Animation, now: Snapshot) -> None:
+    """A job has ended."""
     current.forget_records()
     thumbnails.forget(animation.id)
     if now.state is State.DONE:
-        undoable = True  # so that undo takes back the delivery alone, not what the person did before it
-        bpy.ops.magicanimate.deliver("EXEC_DEFAULT", undoable, job=animation.id)
+        delivery = delivery_of(current, animation.record)
+        if delivery is not None:
+            current.deliveries.append(delivery)
+
+
+def _deliver(current: runtime.Runtime) -> None:
+    """The next step of the first delivery."""
+    try:
+        if not current.deliveries[0].step():
+            return
+    except (ClientError, DensePoseError) as error:
+        current.deliveries.popleft()
+        messages.tell(error)
+        return
+    undoable = True  # so that undo takes back the delivery alone, not what the person did before it
+    bpy.ops.magicanimate.deliver("EXEC_DEFAULT", undoable)
 
 
 def _redraw_if_changed(current: runtime.Runtime) -> None:

@@ -132,7 +132,7 @@ class MAGICANIMATE_OT_retry(OfResult, bpy.types.Operator):
         if animation.missing_maps():  # ended while they were drawn: the scene may be another by now
             flow.animate(current, self.scene(context))
             return {"FINISHED"}
-        current.delivered.discard(animation.id)
+        current.noticed.discard(animation.id)
         animation.retry()
         return {"FINISHED"}
 

@@ -9,7 +9,8 @@ from ...animation import Record
 from ...client import ClientError
 from ...densepose.errors import DensePoseError
 from ...scene.errors import SceneError
-from .. import clips, delivery, messages, thumbnails
+from .. import clips, messages, thumbnails
+from ..delivery import Delivery
 from ..runtime import runtime
 from ..settings import forget_job
 from .common import OfResult, tells_errors
@@ -22,7 +23,7 @@ class MAGICANIMATE_OT_use_result(OfResult, bpy.types.Operator):
     bl_idname = "magicanimate.use_result"
     bl_label = "Use"
     bl_description = "Put this result into the scene"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}  # the delivery makes the undo step
 
     kind: bpy.props.EnumProperty(
         name="As",
@@ -37,27 +38,28 @@ class MAGICANIMATE_OT_use_result(OfResult, bpy.types.Operator):
 
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        delivery.show_as(runtime(), context.scene, self.record(context), self.kind)
+        delivery = Delivery(runtime(), self.record(context), context.scene, self.kind)
+        if bpy.app.background:  # no timer runs
+            delivery.finish()
+        else:
+            runtime().deliveries.append(delivery)
         return {"FINISHED"}
 
 
 class MAGICANIMATE_OT_deliver(bpy.types.Operator):
-    """The timer's, for a finished animation: an operator, because Blender makes an undo step of what one does."""
+    """The timer's, for the first delivery: an operator, because Blender makes an undo step of what one does."""
 
     bl_idname = "magicanimate.deliver"
     bl_label = "MagicAnimate Result"
     bl_options = {"INTERNAL", "UNDO"}
 
-    job: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
-
     def execute(self, context: bpy.types.Context) -> set[str]:
-        current = runtime()
         try:
-            delivered = delivery.deliver(current, current.animations.history.get(self.job))
+            placed = runtime().deliveries.popleft().place()
         except (ClientError, DensePoseError) as error:
             messages.tell(error)
-            delivered = False
-        return {"FINISHED"} if delivered else {"CANCELLED"}
+            placed = False
+        return {"FINISHED"} if placed else {"CANCELLED"}
 
 
 class MAGICANIMATE_OT_show_result(OfResult, bpy.types.Operator):

@@ -121,8 +121,9 @@ def finish() -> Finish:
 
     def wait(animation: Animation, seconds: float = 20.0) -> Snapshot:
         end = time.monotonic() + seconds
-        while not animation.poll().state.ended or animation.id not in runtime.runtime().delivered:
-            timer.pump(runtime.runtime())
+        current = runtime.runtime()
+        while animation.id not in current.noticed or current.deliveries:
+            timer.pump(current)
             assert time.monotonic() < end, animation.poll()
             time.sleep(0.005)
         return animation.poll()

@@ -1,5 +1,6 @@
 """From a click to a plane in the scene, against a scripted server."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from magicanimate_blender.scene.characters import find_characters
 from magicanimate_blender.scene.errors import SceneError
 from magicanimate_blender.scene.part_maps import part_maps
 from magicanimate_blender.ui import (
+    clips,
     delivery,
     engine_settings,
     flow,
@@ -267,10 +269,77 @@ def test_a_delivery_that_fails_is_told(stage, current, finish, monkeypatch):
     def fail(*_):
         raise SceneError("There is no room.", "Make some.")
 
-    monkeypatch.setattr(delivery, "show_as", fail)
+    monkeypatch.setattr(delivery.Delivery, "place", fail)
     bpy.ops.magicanimate.animate()
     finish(last(current))
     assert (messages.current().text, messages.current().fix) == ("There is no room.", "Make some.")
+
+
+def test_files_that_cannot_be_written_are_told(stage, current, finish, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    (tmp_path / "magicanimate").write_text("no folder")
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    assert "magicanimate" in messages.current().text
+    assert not uses_of(last(current).id)
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """Files of a delivery are written once this is set."""
+    gate, write = threading.Event(), clips.write_files
+
+    def wait_and_write(*args):
+        gate.wait(20)
+        write(*args)
+
+    monkeypatch.setattr(clips, "write_files", wait_and_write)
+    yield gate
+    gate.set()
+
+
+def test_a_file_saved_during_a_delivery_gets_the_frames_beside_it(stage, current, until, finish, slow_disk, tmp_path):
+    bpy.ops.magicanimate.animate()
+    until(lambda: current.deliveries)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    slow_disk.set()
+    finish(last(current))
+    image = next(image for image in bpy.data.images if "demo weights" in image.name)
+    assert image.filepath == f"//magicanimate/{last(current).id}/frames/000001.png"
+    assert Path(bpy.path.abspath(image.filepath)).exists()
+
+
+def test_another_file_opened_during_a_delivery_gets_nothing(stage, current, until, finish, slow_disk):
+    bpy.ops.magicanimate.animate()
+    until(lambda: current.deliveries)
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    slow_disk.set()
+    finish(last(current))
+    assert not uses_of(last(current).id)
+
+
+def test_no_beat_of_a_delivery_looks_at_more_than_one_frame(stage, current, finish):
+    """So the window stays alive, however long the clip is."""
+    stage.magicanimate.then = "NOTHING"
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    current.depths.clear()  # as in a later session
+    looked: list[int] = []
+    put = delivery.Delivery(current, last(current).record, stage, "PLANE")
+    handler = lambda scene, *_: looked.append(scene.frame_current)  # noqa: E731
+    bpy.app.handlers.frame_change_pre.append(handler)
+    beats = []
+    try:
+        ready = False
+        while not ready:
+            ready = put.step()
+            beats.append(set(looked) - {stage.frame_current})
+            looked.clear()
+    finally:
+        bpy.app.handlers.frame_change_pre.remove(handler)
+    assert all(len(frames) <= 1 for frames in beats)
+    assert set().union(*beats) == {2, 3, 4}
+    assert put.place()
 
 
 def test_two_jobs_wait_for_each_other(stage, current, finish):
