@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from inference_server import __version__
 from inference_server.api import problems, routes_blobs, routes_events, routes_jobs, routes_server
 from inference_server.api.context import Context
-from inference_server.api.openapi import describe
+from inference_server.api.description import describe
 from inference_server.api.security import Gate
 
 

@@ -11,7 +11,6 @@ from . import (
     operators,
     overlay,
     panels,
-    preferences,
     presets,
     results_list,
     runtime,
@@ -23,7 +22,6 @@ from . import (
 
 MODULES = (
     signals,
-    preferences,
     settings,
     engine_settings,
     results_list,

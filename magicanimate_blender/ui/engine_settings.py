@@ -11,6 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 
 from ..animation.spec import MAX_SEED
 from ..scene.errors import SceneError
+from .engines import known_engines
 
 PROPERTY = "magicanimate_engine"
 UNSET = -1
@@ -142,8 +143,6 @@ def _value(name: str, value: Any) -> Any:
 
 
 def register() -> None:
-    from .engines import known_engines
-
     use_schema(known_engines()[0].settings_schema)
 
 

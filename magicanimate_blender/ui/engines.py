@@ -6,11 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import bpy
-
 from ..client import ClientError, Engine, FileProblem, WeightSet, write_atomic
 from ..client.model import parse_list
-from . import engine_settings
 from .package import data_folder, package_folder
 from .settings import SceneSettings
 
@@ -51,17 +48,6 @@ def weights_for(settings: SceneSettings, engine: Engine) -> WeightSet:
     chosen = next((w for w in engine.weight_sets if w.id == settings.weights), None)
     by_worth = sorted(engine.weight_sets, key=lambda w: (w.state != "ready", w.demo))
     return chosen or by_worth[0]
-
-
-def choose_weights(scene: bpy.types.Scene, chosen: str) -> None:
-    """Animate with these weights, with the settings that suit them; those of other weights go back to the default."""
-    settings: SceneSettings = scene.magicanimate
-    settings.weights = chosen
-    engine = engine_for(settings, known_engines())
-    fields = engine.settings_schema.get("properties", {})
-    suited = {name for weights in engine.weight_sets for name in weights.recommended_settings} & fields.keys()
-    wanted = weights_for(settings, engine).recommended_settings
-    engine_settings.assign(scene, {name: wanted.get(name, fields[name].get("default")) for name in suited})
 
 
 def output_size(settings: SceneSettings, weights: WeightSet, share: float | None = None) -> tuple[int, int]:

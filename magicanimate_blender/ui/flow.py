@@ -24,9 +24,10 @@ from ..scene.labels import label_characters
 from . import engine_settings
 from .delivery import PREVIEW
 from .drawing import Drawing, Taker
+from .engines import engine_for, known_engines, weights_for
 from .request import Request, marked_frames, prepare
 from .runtime import Runtime
-from .settings import remember_job
+from .settings import SceneSettings, remember_job
 
 NEIGHBOURS = 8
 """Frames on both sides of the current one that a preview of it is computed with: it needs motion around it."""
@@ -128,6 +129,17 @@ def use_preset(scene: bpy.types.Scene, preset: Preset) -> None:
     """Set the engine's settings and the part of the size to a quality."""
     scene.magicanimate.size_share = preset.size
     engine_settings.assign(scene, preset.apply(engine_settings.values(scene), engine_settings.schema()))
+
+
+def choose_weights(scene: bpy.types.Scene, chosen: str) -> None:
+    """Animate with these weights, with the settings that suit them; those of other weights go back to the default."""
+    settings: SceneSettings = scene.magicanimate
+    settings.weights = chosen
+    engine = engine_for(settings, known_engines())
+    fields = engine.settings_schema.get("properties", {})
+    suited = {name for weights in engine.weight_sets for name in weights.recommended_settings} & fields.keys()
+    wanted = weights_for(settings, engine).recommended_settings
+    engine_settings.assign(scene, {name: wanted.get(name, fields[name].get("default")) for name in suited})
 
 
 def is_in_use(scene: bpy.types.Scene, preset: Preset) -> bool:

@@ -1,5 +1,6 @@
 """The add-on's preferences: where the server is, where results go, which weights are there."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -7,16 +8,17 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from .package import PACKAGE, data_folder
 
+changed: list[Callable[[], None]] = []
+"""Called when another server or another folder of results was chosen."""
+
 
 def _reconnect(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
-    from . import handlers, runtime
-
-    runtime.restart()
-    handlers.find_jobs_again()
+    for call in changed:
+        call()
 
 
-class Preferences(bpy.types.AddonPreferences):
-    bl_idname = PACKAGE
+class Preferences:
+    """The properties; `panels.preferences` draws and registers them."""
 
     server: EnumProperty(
         name="Server",
@@ -63,15 +65,7 @@ class Preferences(bpy.types.AddonPreferences):
     def results_folder(self) -> Path:
         return Path(bpy.path.abspath(self.results)) if self.results else data_folder() / "results"
 
-    def draw(self, context: bpy.types.Context) -> None:
-        from .panels import preferences
-
-        preferences.draw(self.layout, self)
-
 
 def preferences() -> Preferences:
     """Raises KeyError if the add-on is registered but not enabled, as a bare `register()` leaves it."""
     return bpy.context.preferences.addons[PACKAGE].preferences
-
-
-register, unregister = bpy.utils.register_classes_factory((Preferences,))

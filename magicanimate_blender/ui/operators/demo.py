@@ -6,7 +6,7 @@ import bpy
 
 from ...scene.sample_character import add_sample_scene
 from .. import flow, scene_facts
-from ..engines import choose_weights, engine_for, known_engines
+from ..engines import engine_for, known_engines
 from ..package import package_folder
 from ..problems import first_problem
 from ..runtime import runtime
@@ -45,7 +45,7 @@ def set_up(scene: bpy.types.Scene) -> None:
     chosen.reference = load_picture(package_folder() / "assets" / "sample_reference.png")
     chosen.consent = True  # it shows nobody
     engine = engine_for(chosen, known_engines())
-    choose_weights(scene, next((weights.id for weights in engine.weight_sets if weights.demo), ""))
+    flow.choose_weights(scene, next((weights.id for weights in engine.weight_sets if weights.demo), ""))
     chosen.use_advised_size = chosen.use_scene_range = True
     scene_facts.look_again(scene)
 

@@ -6,7 +6,7 @@ import bpy
 
 from ...client import Client, Weights
 from ...scene.errors import SceneError
-from ..engines import choose_weights
+from ..flow import choose_weights
 from ..runtime import runtime
 from .common import tells_errors
 

@@ -6,11 +6,19 @@ import bpy
 
 from ...client import Weights
 from ..messages import Message
+from ..package import PACKAGE
 from ..preferences import Preferences
 from ..runtime import runtime
 from .animate import draw_install
 from .common import message_box, size_text
 from .server import draw_state
+
+
+class MAGICANIMATE_preferences(Preferences, bpy.types.AddonPreferences):
+    bl_idname = PACKAGE
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw(self.layout, self)
 
 
 def draw(layout: bpy.types.UILayout, chosen: Preferences) -> None:
@@ -60,3 +68,6 @@ def draw_weights(layout: bpy.types.UILayout, weights: tuple[Weights, ...]) -> No
             row.operator("magicanimate.download_weights", text="Download…").weights = each.id
         if download is not None and download.problem is not None:
             message_box(box, Message(download.problem.detail, download.problem.fix, download.problem.code))
+
+
+CLASSES = (MAGICANIMATE_preferences,)

@@ -15,7 +15,7 @@ import pytest
 
 from magicanimate_blender.animation import State
 from magicanimate_blender.results import uses_of
-from magicanimate_blender.ui import engine_settings, engines, runtime
+from magicanimate_blender.ui import engine_settings, flow, runtime
 from magicanimate_blender.ui.panels.animate import MAGICANIMATE_PT_animate
 from magicanimate_blender.ui.preferences import Preferences
 from tests.magicanimate_blender.ui.panel_reader import read_panel
@@ -30,7 +30,7 @@ def last():
 
 @pytest.fixture
 def stage(stage: bpy.types.Scene) -> bpy.types.Scene:
-    engines.choose_weights(stage, "demo")
+    flow.choose_weights(stage, "demo")
     engine_settings.assign(stage, {"steps": 20})
     return stage
 
