@@ -121,6 +121,7 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
 
     report = {"dtype": str(dtype), "plan": plan, "left_out": left_out, "matmul_tflop_per_s": rate}
     report |= together([time(case) for case in every])
+    pipelines.clear()  # and what they keep on the device
     if cuda:
         report["peak_bytes_of_plans"] = measure.peaks_of_plans(networks, device, every[-1])
     return report

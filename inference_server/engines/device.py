@@ -61,7 +61,7 @@ def to_host(x: Tensor) -> Callable[[], NDArray[Any]]:
     there = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
     there.copy_(x, non_blocking=True)
     arrived = torch.cuda.Event()
-    arrived.record()
+    arrived.record(torch.cuda.current_stream(x.device))
 
     def wait() -> NDArray[Any]:
         arrived.synchronize()

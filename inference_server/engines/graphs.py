@@ -16,19 +16,20 @@ Capture = Callable[[Callable[[], Any]], tuple[Callable[[], None], Any]]
 log = logging.getLogger(__name__)
 
 
-def cuda_capture() -> Capture:
-    """Capture on the current CUDA device; all graphs of one capture share their memory, as one runs at a time."""
+def cuda_capture(device: torch.device) -> Capture:
+    """Capture on a CUDA device; all graphs of one capture share their memory, as one runs at a time."""
     pool = torch.cuda.graph_pool_handle()
 
     def capture(work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(before)
-        with torch.cuda.stream(aside):
-            work()  # what is made once, as prompt keys and cuDNN's choices are, must not become part of the graph
-        before.wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            outputs = work()
+        with torch.cuda.device(device):
+            before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+            aside.wait_stream(before)
+            with torch.cuda.stream(aside):
+                work()  # what is made once, as prompt keys and cuDNN's choices are, must not become part of the graph
+            before.wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                outputs = work()
         return graph.replay, outputs
 
     return capture
@@ -52,7 +53,7 @@ class Graphs:
     networks are called as they are.
     """
 
-    def __init__(self, new_capture: Callable[[], Capture] = cuda_capture, most: int = 16) -> None:
+    def __init__(self, new_capture: Callable[[], Capture], most: int = 16) -> None:
         self._new_capture = new_capture
         self._most = most
         self._works = True

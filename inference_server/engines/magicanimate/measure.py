@@ -123,22 +123,21 @@ def peaks(variants: Mapping[str, MagicAnimatePipeline], case: Case) -> dict[str,
         for each in variants.values():
             if each.graphs is not None:
                 each.graphs.clear()
-        give_back()
-        torch.cuda.reset_peak_memory_stats()
+        gc.collect()
+        torch.cuda.empty_cache()
+        device = pipeline.device
+        torch.cuda.reset_peak_memory_stats(device)
         timed_run(pipeline, case, steps=2)
-        found[name] = {"allocated": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.max_memory_reserved()}
+        found[name] = {
+            "allocated": torch.cuda.max_memory_allocated(device),
+            "reserved": torch.cuda.max_memory_reserved(device),
+        }
     return found
 
 
 def peaks_of_plans(networks: Networks, device: torch.device, case: Case) -> dict[str, dict[str, int]]:
     """As `peaks`, for every offload plan. The last one leaves the networks to it."""
     return {plan: peaks({plan: MagicAnimatePipeline(networks, device, plan=plan)}, case)[plan] for plan in PLANS}
-
-
-def give_back() -> None:
-    """All memory that no tensor needs."""
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 def clock(device: torch.device) -> float:
@@ -162,6 +161,6 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, side: int = 4096) -> f
 def wait(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()

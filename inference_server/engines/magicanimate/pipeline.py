@@ -7,7 +7,7 @@ MagicAnimate: Xu et al. 2023, arXiv:2311.16498.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference_server.engines.device import attention_backend, free_memory, pick_device, pick_dtype, to_host
-from inference_server.engines.graphs import Graphs
+from inference_server.engines.graphs import Graphs, cuda_capture
 from inference_server.engines.magicanimate.loader import Networks, load_networks
 from inference_server.engines.magicanimate.placement import (
     Placement,
@@ -100,7 +100,8 @@ class MagicAnimatePipeline:
         if device.type == "cuda":
             for module in (networks.unet, networks.controlnet, networks.vae):
                 module.to(memory_format=torch.channels_last)
-        self.graphs = Graphs() if graphs and device.type == "cuda" else None
+        self.decode_batch = DECODE_BATCH if device.type == "cuda" else 1
+        self.graphs = Graphs(lambda: cuda_capture(device)) if graphs and device.type == "cuda" else None
         staying = [name for name in ("unet", "controlnet") if self.placement.stays(name)] if compiled else []
         self._regions = Regions([(getattr(networks, name), self._contexts[name]) for name in staying])
         self._compiled = compiled
@@ -121,9 +122,11 @@ class MagicAnimatePipeline:
         networks = load_networks(Path(folder), pick_dtype(dtype, where))
         side = int(networks.unet.config.sample_size)
         working = working_of(networks, WINDOW_FRAMES, side * side)
-        needs = plan_bytes(sizes_of(networks.modules), working)
         if low_memory:
             options |= {"window_batch": 1, "graphs": False}
+        if options.get("graphs"):  # they keep a window's memory while frames are decoded
+            working = replace(working, decode=working.decode + working.window)
+        needs = plan_bytes(sizes_of(networks.modules), working)
         return cls(networks, where, plan=plan or choose_plan(needs, free_memory(where), low_memory), **options)
 
     @property
@@ -288,11 +291,10 @@ class MagicAnimatePipeline:
         """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`. `small`: see `decoder`."""
         network = "small_vae" if self.decoder(small=small) == "taesd" else "vae"
         chosen = list(range(len(latents)) if frames is None else frames)
-        batch = DECODE_BATCH if self.device.type == "cuda" else 1
         before: tuple[Sequence[int], Callable[[], Images]] = ((), lambda: np.empty(0, np.uint8))
         with self.placement.using(network) as vae:
-            for start in range(0, len(chosen), batch):
-                numbers = chosen[start : start + batch]
+            for start in range(0, len(chosen), self.decode_batch):
+                numbers = chosen[start : start + self.decode_batch]
                 sample = latents[numbers].to(self.device, self.dtype) / vae.config.scaling_factor
                 pixels = (vae.decode(sample).sample.float() / 2 + 0.5).clamp(0, 1)
                 images = to_host((pixels * 255).round().byte().permute(0, 2, 3, 1))

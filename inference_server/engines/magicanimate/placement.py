@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers.hooks import apply_group_offloading
@@ -71,14 +71,22 @@ class Placement:
         if not leaves:
             yield network
             return
-        at_home = [(weight, weight.data) for weight in network.parameters()]
+        at_home = list(tensors_of(network))
         network.to(self.device)
         try:
             yield network
         finally:
-            for weight, data in at_home:  # they have not changed, so nothing travels back
-                weight.data = data
-            network.to("cpu")  # buffers
+            for held, name, x, data in at_home:  # nothing has changed them, so nothing travels back
+                x.data, held[name] = data, x
+
+
+def tensors_of(network: nn.Module) -> Iterator[tuple[dict[str, Any], str, torch.Tensor, torch.Tensor]]:
+    """Where each parameter and buffer is held, its name there, itself and the memory that it has now."""
+    for module in network.modules():
+        for held in (module._parameters, module._buffers):
+            for name, x in held.items():
+                if x is not None:
+                    yield held, name, x, x.data
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from inference_server.engines.graphs import Graphs
+from inference_server.engines.magicanimate.loader import load_networks
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline, as_rgb
 from inference_server.errors import Cancelled, UserError
 from inference_server.models.spec import Sharing
@@ -105,11 +107,35 @@ def test_windows_in_batches(golden_networks, golden, golden_dir):
 
 
 @pytest.mark.golden
+def test_recorded_networks_in_the_memory_format_of_gpus(golden_weights, golden, golden_dir, capture):
+    stored = golden(min(pipelines(golden_dir), key=lambda n: golden(n)["params"]["frames"]))
+    networks = load_networks(golden_weights, torch.float32)
+    for network in (networks.unet, networks.controlnet, networks.vae):
+        network.to(memory_format=torch.channels_last)
+    pipeline = MagicAnimatePipeline(networks, CPU)
+    pipeline.graphs = Graphs(lambda: capture)
+    final = run_golden(pipeline, stored, output="latents")
+    assert (final - frames_first(stored["final_latents"])).abs().max() < LIMIT
+    assert capture.replayed > capture.recorded
+
+
+@pytest.mark.golden
 def test_decoding(pipeline, golden):
     stored = golden("vae_decode")
     frames = np.stack([image for _, image in pipeline.decode(frames_first(stored["latents"]))])
     theirs = stored["video_b_c_f_h_w"][0].permute(1, 2, 3, 0).numpy() * 255
     assert np.abs(frames - theirs).max() <= 0.51
+
+
+def test_decoding_in_batches(golden_networks):
+    pipeline = MagicAnimatePipeline(golden_networks, CPU)
+    latents = torch.randn(6, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    chosen = [5, 0, 3, 4, 1]
+    single = list(pipeline.decode(latents, chosen))
+    pipeline.decode_batch = 2
+    batched = list(pipeline.decode(latents, chosen))
+    assert [frame for frame, _ in batched] == chosen
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for (_, a), (_, b) in zip(single, batched, strict=True))
 
 
 @pytest.mark.golden
@@ -222,4 +248,7 @@ def test_half_precision_runs_on_the_cpu_too(golden_weights, pipeline, picture, d
 def test_compiled_layers_compute_the_same(golden_weights, pipeline, picture):
     exact = pipeline(picture, labels(2), steps=1, output="latents")
     compiled = MagicAnimatePipeline.from_folder(golden_weights, device="cpu", compiled=True)
+    assert torch.equal(compiled(picture, labels(2), steps=1, output="latents"), exact)  # not compiled yet
+    assert list(compiled.warm())
     assert (compiled(picture, labels(2), steps=1, output="latents") - exact).abs().max() < LIMIT
+    assert not list(compiled.warm())
