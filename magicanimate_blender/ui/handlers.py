@@ -8,6 +8,7 @@ from bpy.app.handlers import persistent
 from ..animation import Animation
 from ..results import colours
 from . import beside, geometry, live_preview, messages, overlay, preferences, runtime, scene_facts
+from .messages import Message
 from .settings import remember_job
 
 _owner = object()
@@ -19,11 +20,15 @@ _scene_of_job: dict[str, int] = {}
 def before_load(*_: object) -> None:
     """Half-drawn jobs can't go on without their scene; all others do, in the server."""
     current = runtime.active()
+    half_drawn: list[str] = []
     for drawing in current.drawings if current else ():
         drawing.cancel()
         for taker in drawing.takers:
-            if not (isinstance(taker, Animation) and not taker.missing_maps()):
-                taker.cancel()
+            if isinstance(taker, Animation) and not taker.missing_maps():
+                continue
+            taker.cancel()
+            if isinstance(taker, Animation):
+                half_drawn.append(taker.spec.name)
     if current:
         current.drawings.clear()
         for delivery in current.deliveries:  # it is begun anew if that file turns out to be opened again
@@ -34,6 +39,13 @@ def before_load(*_: object) -> None:
     overlay.forget()
     scene_facts.forget_all()
     messages.clear()
+    if half_drawn:
+        messages.tell(
+            Message(
+                f"“{half_drawn[0]}” was cancelled: its file was closed while its part maps were drawn.",
+                "Open that file again and click Animate.",
+            )
+        )
 
 
 @persistent
@@ -47,15 +59,25 @@ def after_load(*_: object) -> None:
 
 def find_jobs_again() -> None:
     """Look after jobs of the open file that an earlier session of Blender left to the server."""
+    if not bpy.app.background and any(scene.magicanimate.jobs for scene in bpy.data.scenes):
+        resume_jobs(runtime.runtime())
+
+
+def resume_jobs(current: runtime.Runtime) -> None:
+    """The unfinished jobs of the open file's scenes; those whose maps were not all drawn can't go on."""
     mine = {job.name for scene in bpy.data.scenes for job in scene.magicanimate.jobs}
-    if not mine or bpy.app.background:
-        return
-    current = runtime.runtime()
     for job in current.animations.unfinished():
         if job in mine:
             animation = current.animations.resume(job)
             if animation.missing_maps():  # the scene may have changed since: half of the maps would not fit
                 animation.cancel()
+                messages.tell(
+                    Message(
+                        f"Blender ended while the part maps of “{animation.spec.name}” were drawn: it was cancelled.",
+                        "Click Animate to begin it anew.",
+                        "half-drawn",
+                    )
+                )
 
 
 @persistent

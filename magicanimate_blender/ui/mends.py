@@ -32,6 +32,7 @@ MENDS: Mapping[str, Mend] = {
     "server-in-use": Mend("magicanimate.stop_server", "Stop the Server"),
     "out-of-memory": Mend("magicanimate.free_memory", "Free Memory"),
     "offline": GO_ONLINE,
+    "half-drawn": Mend("magicanimate.animate", "Animate"),
     **dict.fromkeys(
         (
             "server-did-not-start",

@@ -26,9 +26,9 @@ def message_of(error: ClientError | DensePoseError) -> Message:
     return Message(error.message, error.fix)
 
 
-def tell(error: ClientError | DensePoseError) -> None:
+def tell(what: ClientError | DensePoseError | Message) -> None:
     global _current
-    _current = message_of(error)
+    _current = what if isinstance(what, Message) else message_of(what)
 
 
 def current() -> Message | None:

@@ -26,6 +26,7 @@ from magicanimate_blender.ui import (
     runtime,
     timer,
 )
+from magicanimate_blender.ui.mends import mend_of
 from magicanimate_blender.ui.request import marked_frames
 
 
@@ -375,6 +376,41 @@ def test_a_file_closed_while_drawing_cancels_the_job(stage, current, finish):
     animation = last(current)
     bpy.ops.wm.read_homefile(use_factory_startup=True)
     assert finish(animation).state is State.CANCELLED
+
+
+def test_the_file_that_is_opened_says_that_a_job_was_cancelled(stage, current, finish):
+    bpy.ops.magicanimate.animate()
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    assert last(current).spec.name in messages.current().text
+    assert finish(last(current)).state is State.CANCELLED
+
+
+def test_a_job_that_had_all_its_maps_goes_on_in_the_next_blender(stage, current, server, until, finish):
+    server.pace = 0.1
+    bpy.ops.magicanimate.animate()
+    job = last(current).id
+    until(lambda: job in server.jobs)
+    runtime.restart()  # nothing but what is on disk and in the server
+    handlers.resume_jobs(runtime.runtime())
+    assert finish(last(runtime.runtime())).state is State.DONE
+    assert last(runtime.runtime()).id == job
+    assert uses_of(job).planes == 1
+    assert messages.current() is None
+
+
+def test_a_job_that_was_being_drawn_is_told_of_in_the_next_blender(stage, current, until, finish):
+    stage.frame_end = 40
+    bpy.ops.magicanimate.animate()
+    until(lambda: len(last(current).missing_maps()) < 38)
+    runtime.restart()
+    handlers.resume_jobs(runtime.runtime())
+    assert finish(last(runtime.runtime())).state is State.CANCELLED
+    assert (messages.current().code, mend_of(messages.current().code).operator) == (
+        "half-drawn",
+        "magicanimate.animate",
+    )
+    bpy.ops.magicanimate.animate()
+    assert messages.current() is None
 
 
 def test_used_results_lie_beside_a_saved_file(stage, current, finish, tmp_path):
