@@ -1,4 +1,4 @@
-"""Results that an unsaved file uses move in beside it when it is saved, with relative paths."""
+"""Results that a file uses lie beside it, with relative paths, wherever it is saved: both can be moved together."""
 
 from __future__ import annotations
 
@@ -16,31 +16,45 @@ FOLDER = "magicanimate"
 
 _moved: list[tuple[bpy.types.bpy_struct, str, str]] = []
 """What refers to a result, by which property, and the path it had."""
+_target = ""
 
 
 def move_in(filepath: str) -> None:
-    """Before the first save as `filepath`: copy what the file shows of our results, and refer to the copies."""
+    """Before a save as `filepath`: copy what the file shows of our results to there, and refer to the copies."""
+    global _target
     _moved.clear()
-    if bpy.data.filepath or not filepath or not preferences().beside_file:
+    _target = filepath
+    if not filepath or not preferences().beside_file:
         return
+    home = Path(filepath).parent
     for data, name in _references():
-        path = Path(getattr(data, name))
+        path = Path(bpy.path.abspath(getattr(data, name)))
         source = path if path.is_dir() else path.parent
-        if path.is_absolute() and source.is_dir():
-            inside = Path(FOLDER, data[TAG], source.name)
-            try:
-                shutil.copytree(source, Path(filepath).parent / inside, dirs_exist_ok=True)
-            except OSError:  # then the file refers to where they are, as before
-                continue
-            _moved.append((data, name, str(path)))
-            setattr(data, name, f"//{inside.as_posix()}/{'' if path.is_dir() else path.name}")
+        if path.is_relative_to(home / FOLDER) or not source.is_dir():
+            continue
+        copy = home / FOLDER / data[TAG] / source.name
+        try:
+            shutil.copytree(source, copy, dirs_exist_ok=True)
+            stored = _relative(copy, home)
+        except (OSError, ValueError):  # then the file refers to where they are, as before
+            continue
+        _moved.append((data, name, getattr(data, name)))
+        setattr(data, name, f"{stored}/{'' if path.is_dir() else path.name}")
 
 
 def move_back() -> None:
-    """After a save that left the open file unsaved, as Save Copy does: relative paths would lead nowhere."""
-    for data, name, path in _moved if not bpy.data.filepath else ():
+    """After a save that left the open file where it was, as Save Copy does: its own paths are the right ones."""
+    for data, name, path in _moved if bpy.data.filepath != _target else ():
         setattr(data, name, path)
     _moved.clear()
+
+
+def _relative(path: Path, home: Path) -> str:
+    """As Blender has to find it before it writes the file: it turns paths relative to the old place into new ones.
+
+    Raises ValueError from one Windows drive to another.
+    """
+    return bpy.path.relpath(str(path), start=None if bpy.data.filepath else str(home)).replace("\\", "/")
 
 
 def _references() -> Iterator[tuple[bpy.types.bpy_struct, str]]:

@@ -1,5 +1,6 @@
 """From a click to a plane in the scene, against a scripted server."""
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -424,7 +425,7 @@ def test_used_results_lie_beside_a_saved_file(stage, current, finish, tmp_path):
 
 def used_paths():
     images = {image.filepath for image in bpy.data.images if "demo weights" in image.name}
-    return images | {strip.directory for strip in bpy.context.scene.sequence_editor.strips_all}
+    return images | {strip.directory.rstrip("/") for strip in bpy.context.scene.sequence_editor.strips_all}
 
 
 @pytest.mark.skipif(bpy.app.version < (4, 4), reason="strips were sequences; the same code reads both")
@@ -440,10 +441,44 @@ def test_results_of_an_unsaved_file_move_in_beside_it_when_it_is_saved(stage, cu
     assert used_paths() == outside
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     folder = f"//magicanimate/{job}"
-    assert used_paths() == {f"{folder}/frames/000001.png", f"{folder}/mattes/000001.png", f"{folder}/frames/"}
+    assert used_paths() == {f"{folder}/frames/000001.png", f"{folder}/mattes/000001.png", f"{folder}/frames"}
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
     for path in used_paths():
         assert Path(bpy.path.abspath(path)).exists()
+
+
+@pytest.mark.skipif(bpy.app.version < (4, 4), reason="strips were sequences; the same code reads both")
+def test_a_file_that_is_saved_elsewhere_takes_its_results_along_and_both_can_be_moved(stage, current, finish, tmp_path):
+    here, there, moved = (tmp_path / name for name in ("here", "shots/there", "moved"))
+    for folder in (here, there):
+        folder.mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(here / "a.blend"))
+    stage.magicanimate.cut_out = True
+    bpy.ops.magicanimate.animate()
+    job = last(current).id
+    finish(last(current))
+    for kind in ("STRIP", "COMPOSITOR"):
+        bpy.ops.magicanimate.use_result(job=job, kind=kind)
+    folder = f"//magicanimate/{job}"
+    beside = {f"{folder}/frames/000001.png", f"{folder}/mattes/000001.png", f"{folder}/frames"}
+    assert used_paths() == beside
+    bpy.ops.wm.save_as_mainfile(filepath=str(there / "copy.blend"), copy=True)
+    assert used_paths() == beside
+    assert all(Path(bpy.path.abspath(path)).is_relative_to(here) for path in used_paths())
+    bpy.ops.wm.save_as_mainfile(filepath=str(there / "b.blend"))
+    assert used_paths() == beside
+    shutil.rmtree(here)
+    there.rename(moved)
+    for name in ("b.blend", "copy.blend"):
+        bpy.ops.wm.open_mainfile(filepath=str(moved / name))
+        assert used_paths() == beside
+        uses = uses_of(job)
+        assert (uses.planes, uses.compositor_nodes, uses.strips) == (1, 1, 1)
+        for path in used_paths():
+            assert Path(bpy.path.abspath(path)).is_relative_to(moved)
+            assert Path(bpy.path.abspath(path)).exists()
+        bpy.context.scene.frame_set(2)
+        assert all(image.has_data or image.pixels[0] >= 0 for image in bpy.data.images if "demo weights" in image.name)
 
 
 def test_deleting_a_result_leaves_nothing(stage, current, finish, tmp_path):
