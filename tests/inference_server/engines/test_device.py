@@ -36,6 +36,18 @@ def test_attention():
         attention_backend("flash", CPU)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("head", [40, 80, 160])  # of the published widths with eight heads
+def test_xformers_attends_as_torch_does(head):
+    pytest.importorskip("xformers.ops")
+    device, generator = torch.device("cuda"), torch.Generator("cuda").manual_seed(0)
+    query, key, value = (
+        torch.randn(2, 8, tokens, head, device=device, generator=generator).half() for tokens in (64, 128, 128)
+    )
+    expected = functional.scaled_dot_product_attention(query, key, value)
+    assert (attention_backend("xformers", device)(query, key, value) - expected).abs().max() < 5e-3
+
+
 def test_to_the_host():
     x = torch.arange(6).reshape(2, 3)
     assert (to_host(x)() == x.numpy()).all()

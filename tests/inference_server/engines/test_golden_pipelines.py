@@ -160,6 +160,21 @@ def picture():
     return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 
 
+@pytest.fixture
+def rows_of():
+    """rows_of(network): a list that gets the rows of every call of the network from now on."""
+    hooks = []
+
+    def watch(network):
+        rows = []
+        hooks.append(network.register_forward_pre_hook(lambda _network, args: rows.append(len(args[0]))))
+        return rows
+
+    yield watch
+    for hook in hooks:
+        hook.remove()
+
+
 def labels(frames, height=64, width=64):
     return np.random.default_rng(1).integers(0, 25, (frames, height, width), np.uint8)
 
@@ -188,13 +203,22 @@ def test_padding_takes_part_but_is_cut_off(pipeline, picture):
     assert not torch.equal(plain, padded)
 
 
-def test_same_seed_same_frames_and_references_come_from_the_store(pipeline, picture):
+def test_same_seed_same_frames_and_references_come_from_the_store(pipeline, picture, rows_of):
+    encoded = rows_of(pipeline.networks.appearance)
     first = pipeline(picture, labels(4), steps=2, seed=7)
-    before = len(pipeline.store._schedules)
+    assert encoded == [1, 1]  # one guidance half, once per step
     assert np.array_equal(first, pipeline(picture, labels(4), steps=2, seed=7))
-    assert len(pipeline.store._schedules) == before
+    assert encoded == [1, 1]
     assert not np.array_equal(first, pipeline(picture, labels(4), steps=2, seed=8))
     assert not np.array_equal(first, pipeline(255 - picture, labels(4), steps=2, seed=7))
+
+
+def test_pose_residuals_and_hints_are_computed_once_per_frame(pipeline, picture, rows_of):
+    controlnet = pipeline.networks.controlnet
+    residuals, hints = rows_of(controlnet), rows_of(controlnet.controlnet_cond_embedding)
+    pipeline(picture, labels(32), steps=2, output="latents")
+    assert residuals == [16, 12, 4] * 2  # three windows, which share 4 and 12 frames
+    assert sum(hints) == 32
 
 
 def test_grey_and_transparent_references():
