@@ -1,6 +1,7 @@
 """Latents of every step of a run, on disk: to go on after a crash, and to compute only what changed."""
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ class Trajectory:
     def at(self, step: int, frames: Sequence[int]) -> Tensor:
         history = np.memmap(self._history_path, np.float16, "r", shape=self._rows)
         return torch.from_numpy(history[step][list(frames)].astype(np.float32))
+
+    def mapped(self, latents: Tensor) -> Tensor:
+        """A copy in a file without a name beside the others: it can be changed, and a long clip takes no memory."""
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            file.truncate(latents.nbytes)
+            array = np.memmap(file, np.float32, "r+", shape=tuple(latents.shape))
+        array[:] = latents.numpy()
+        return torch.from_numpy(array)
 
     def final(self) -> Tensor:
         """The exact final latents of a finished run."""

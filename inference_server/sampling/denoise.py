@@ -1,6 +1,9 @@
-"""The denoising loop: windows predict noise, overlaps are averaged, the solver steps the whole clip."""
+"""The denoising loop: windows predict noise, overlaps are averaged, the solver steps frame after frame."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -43,6 +46,31 @@ def estimate_clean(solver: Solver, step: int, latents: Tensor, noise: Tensor) ->
     return (latents - (1 - signal).sqrt() * noise) / signal.sqrt()
 
 
+@dataclass(frozen=True)
+class Round:
+    """Windows that are predicted together, and what is ready after them: frames that no later window holds.
+
+    moved: these take a step of the solver, whose memory of them is its own. followed: these follow the kept latents.
+    """
+
+    windows: Sequence[Window]
+    moved: Sequence[int]
+    followed: Sequence[int]
+    solver: Solver
+
+
+def plan_rounds(windows: Sequence[Window], active: Collection[int], batch: int, solver: Solver) -> list[Round]:
+    """Rounds of `batch` windows each, in order."""
+    last = {frame: n for n, window in enumerate(windows) for frame in window}
+    tables = {id(value): value for value in vars(solver).values() if isinstance(value, Tensor)}  # shared, not copied
+    rounds = []
+    for first in range(0, len(windows), batch):
+        ready = [frame for frame, n in last.items() if first <= n < first + batch]
+        moved, followed = ([f for f in ready if (f in active) == wanted] for wanted in (True, False))
+        rounds.append(Round(windows[first : first + batch], moved, followed, deepcopy(solver, dict(tables))))
+    return rounds
+
+
 @torch.no_grad()
 def denoise(
     latents: Tensor,
@@ -55,49 +83,63 @@ def denoise(
     active: Collection[int] | None = None,
     kept: KeptLatents | None = None,
     batch: int = 1,
+    watched: Sequence[int] = (),
 ) -> Tensor:
     """Run the solver from step `start` on and return the final latents.
 
-    latents: (F, C, h, w), float32 on the CPU; the clip lives there and only windows travel to the device.
-    on_step: called after every step with (steps done, latents, estimate of the clean latents); may raise to cancel.
+    latents: (F, C, h, w), float32 on the CPU, changed in place. The clip lives there, maybe in a mapped file: beside
+        it the loop holds a few windows, however long the clip is, but for what a solver remembers from step to step.
+    on_step: called after every step with (steps done, latents, estimate of the clean latents of the frames
+        `watched`, which must be computed ones); may raise to cancel.
     active, kept: compute only these frames, each in at least one of `windows`. Windows without one do not run; in the
         others the remaining frames follow `kept`. With every frame active and all windows of the plan given the
         result is bit for bit that of a full run.
     batch: windows that are predicted together.
     Overlapping predictions are averaged with equal weight (MagicAnimate, arXiv:2311.16498, section 3.4).
     """
-    frames = len(latents)
+    frames, steps = len(latents), len(solver.timesteps)
     chosen = frozenset(range(frames)) if active is None else frozenset(active)
     still = sorted(set(range(frames)) - chosen)
     if still and kept is None:
         raise ValueError("frames that are not computed need latents to follow")
-    steps = len(solver.timesteps)
-    if not chosen:
-        assert kept is not None
-        return kept.at(steps, still)
-    latents = follow(latents, kept, start, still)
+    follow(latents, kept, start if chosen else steps, still)
     running = touching(windows, chosen)
-    for step in range(start, steps):
-        total = torch.zeros_like(latents)
-        count = torch.zeros(frames, 1, 1, 1)
-        for first in range(0, len(running), batch):
-            together = running[first : first + batch]
-            predicted = predict(step, together, torch.cat([latents[list(window)] for window in together]))
-            for window, noise in zip(together, predicted.chunk(len(together)), strict=True):
-                total[list(window)] += noise
-                count[list(window)] += 1
-        noise = total / count.clamp(min=1)
-        clean = estimate_clean(solver, step, latents, noise)
-        latents = solver.step(noise, solver.timesteps[step], latents, return_dict=False)[0]
-        latents = follow(latents, kept, step + 1, still)
+    rounds = plan_rounds(running, chosen, batch, solver)
+    holding = Counter(frame for window in running for frame in window)
+    aside = [frame for frame in still if frame not in holding]
+    clean = torch.empty(len(watched), *latents.shape[1:])
+    for step in range(start, steps) if chosen else ():
+        sums: dict[int, Tensor] = {}
+        for each in rounds:
+            together = torch.cat([latents[list(window)] for window in each.windows])
+            predicted = predict(step, each.windows, together).chunk(len(each.windows))
+            for window, noises in zip(each.windows, predicted, strict=True):
+                for frame, noise in zip(window, noises, strict=True):
+                    sums[frame] = sums[frame] + noise if frame in sums else noise.clone()
+            if each.moved:
+                noise = torch.stack([sums[frame] / holding[frame] for frame in each.moved])
+                sample = latents[each.moved]
+                rows = {frame: row for row, frame in enumerate(each.moved)}
+                for n, frame in enumerate(watched):
+                    if frame in rows:
+                        row = rows[frame]
+                        clean[n] = estimate_clean(solver, step, sample[row], noise[row])
+                moved = each.solver.step(noise, solver.timesteps[step], sample, return_dict=False)[0]
+                latents[each.moved] = moved
+            follow(latents, kept, step + 1, each.followed)
+            for frame in (*each.moved, *each.followed):
+                del sums[frame]
+        follow(latents, kept, step + 1, aside)
         on_step(step + 1, latents, clean)
     return latents
 
 
-def follow(latents: Tensor, kept: KeptLatents | None, step: int, still: Sequence[int]) -> Tensor:
-    """`latents` with the frames that are not computed as they were in the earlier run before `step`."""
-    if kept is None or not still:
-        return latents
-    latents = latents.clone()
-    latents[list(still)] = kept.at(step, still)
-    return latents
+FOLLOW_AT_ONCE = 16
+"""Frames that are read together, so that a long clip takes no memory."""
+
+
+def follow(latents: Tensor, kept: KeptLatents | None, step: int, frames: Sequence[int]) -> None:
+    """Give `frames` of `latents`, which are not computed, the values of the earlier run before `step`."""
+    for first in range(0, len(frames) if kept else 0, FOLLOW_AT_ONCE):
+        some = list(frames[first : first + FOLLOW_AT_ONCE])
+        latents[some] = kept.at(step, some)

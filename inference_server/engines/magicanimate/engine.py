@@ -121,7 +121,7 @@ class MagicAnimateEngine:
             noise = starting_noise(settings.redo_seed, count, shape, shared=shared)
             redone = sorted(active)
             run.latents[redone] = noise[redone] * run.solver.init_noise_sigma
-        run.latents = follow(run.latents, kept, 0, sorted(set(range(count)) - active))
+        follow(run.latents, kept, 0, sorted(set(range(count)) - active))
         return kept, active
 
     def _denoise(
@@ -138,8 +138,10 @@ class MagicAnimateEngine:
         if task.trajectory is not None:
             facts = {**own_facts(task, active), "decoder": self._decoder}
             trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, facts)
-            start, run.latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
+            start, latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
+            run.latents = trajectory.mapped(latents)
         frames, last_preview = run.frames, time.monotonic()
+        middle = sorted(active)[len(active) // 2] if active else frames // 2
 
         def on_step(done: int, latents: Tensor, clean: Tensor) -> None:
             nonlocal last_preview
@@ -147,13 +149,12 @@ class MagicAnimateEngine:
                 trajectory.save(done, latents)
             preview = None
             if time.monotonic() - last_preview >= PREVIEW_SECONDS or done == settings.steps:
-                middle = sorted(active)[len(active) // 2] if active else frames // 2
-                preview = next(self.pipeline.decode(clean, [middle], small=True))[1]
+                preview = next(self.pipeline.decode(clean, small=True))[1]
                 last_preview = time.monotonic()
             report(Progress("denoising", done, settings.steps, 0, frames, preview))
 
         report(Progress("denoising", start, settings.steps, 0, frames))
-        return self.pipeline.denoise(run, on_step, start=start, active=active, kept=base)
+        return self.pipeline.denoise(run, on_step, start=start, active=active, kept=base, watched=[middle])
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`."""

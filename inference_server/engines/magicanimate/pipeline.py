@@ -49,7 +49,7 @@ WINDOW_FRAMES = 16
 
 Images = NDArray[np.uint8]
 StepCallback = Callable[[int, Tensor, Tensor], None]
-"""(steps done, latents, estimate of the clean latents), both (F, C, h, w) float32 on the CPU; raises to end the run."""
+"""(steps done, latents, estimate of the clean latents of the watched frames), float32 on the CPU; raises to end it."""
 
 
 @dataclass
@@ -245,8 +245,12 @@ class MagicAnimatePipeline:
         start: int = 0,
         active: Collection[int] | None = None,
         kept: KeptLatents | None = None,
+        watched: Sequence[int] = (),
     ) -> Tensor:
-        """Final latents (F, C, h, w), float32 on the CPU. See `sampling.denoise` for `start`, `active` and `kept`."""
+        """Final latents (F, C, h, w), float32 on the CPU: those of `run`, changed in place.
+
+        See `sampling.denoise` for `start`, `active`, `kept` and `watched`.
+        """
         height, width = run.latents.shape[-2:]
         working = working_of(self.networks, max(map(len, run.windows), default=1), height * width)
         batch = self.window_batch or windows_at_once(len(run.windows), free_memory(self.device), working)
@@ -260,6 +264,7 @@ class MagicAnimatePipeline:
             active=active,
             kept=kept,
             batch=batch,
+            watched=watched,
         )
 
     @torch.no_grad()

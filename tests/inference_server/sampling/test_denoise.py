@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference_server.engines.memory import LiveBytes
 from inference_server.errors import Cancelled
 from inference_server.sampling.denoise import denoise
 from inference_server.sampling.noise import starting_noise
@@ -26,6 +27,16 @@ class Kept:
 
     def at(self, step, frames):
         return self.rows[step][list(frames)]
+
+
+class Still:
+    """Latents that are the same at every step, as `KeptLatents`."""
+
+    def __init__(self, latents):
+        self.latents = latents
+
+    def at(self, _step, frames):
+        return self.latents[list(frames)]
 
 
 def mixing(maps, calls):
@@ -86,6 +97,46 @@ def test_all_active_is_a_full_run_bit_for_bit(frames):
 def test_windows_predicted_together_give_the_same(frames, batch):
     maps = [float(frame % 3) for frame in range(frames)]
     assert torch.equal(run(frames, maps)[0], run(frames, maps, batch=batch)[0])
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpmpp_2m", "unipc"])
+def test_frames_that_step_window_by_window_end_where_a_whole_clip_would(name):
+    frames, maps = 23, [float(frame % 3) for frame in range(23)]
+    latents, solver = starting_noise(1, frames, (2, 2, 2)), make_solver(name, STEPS, MAGICANIMATE_SCHEDULE)
+    windows, predict = plan_windows(frames, 6, 2), mixing(maps, [])
+    ours = denoise(latents.clone(), solver, windows, predict, on_step=lambda *_: None, batch=2)
+    for step in range(STEPS):
+        noise, count = torch.zeros_like(latents), torch.zeros(frames, 1, 1, 1)
+        for window in windows:
+            noise[list(window)] += predict(step, [window], latents[list(window)])
+            count[list(window)] += 1
+        latents = solver.step(noise / count, solver.timesteps[step], latents, return_dict=False)[0]
+    assert torch.equal(ours, latents)
+
+
+def test_the_estimate_of_watched_frames_is_the_last_latents_of_the_last_step():
+    """With `ddim` the last step goes to the clean latents themselves."""
+    seen = []
+    solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
+    final = denoise(
+        starting_noise(1, 20, (2, 2, 2)), solver, plan_windows(20, 6, 2), mixing([0.0] * 20, []),
+        on_step=lambda _done, _latents, clean: seen.append(clean.clone()), watched=[13, 2],
+    )  # fmt: skip
+    assert [clean.shape for clean in seen] == [(2, 2, 2, 2)] * STEPS
+    assert torch.allclose(seen[-1], final[[13, 2]], atol=1e-5)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_memory_of_the_loop_does_not_depend_on_the_length_of_the_clip(partial):
+    peaks = []
+    for frames in (64, 512):
+        latents, windows = starting_noise(1, frames, (4, 8, 8)), plan_windows(frames, 16, 4)
+        options = {"kept": Still(latents), "active": range(16)} if partial else {}
+        solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
+        with LiveBytes() as counted:
+            denoise(latents, solver, windows, mixing([0.0] * frames, []), on_step=lambda *_: None, **options)
+        peaks.append(counted.peak)
+    assert peaks[1] <= 1.05 * peaks[0]
 
 
 def test_none_active_computes_nothing():
