@@ -112,6 +112,7 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
         dict(current.plans),
         current.watch.status.version,
         task and task.poll(),
+        current.installed(),
         current.task,
         current.problem,
         messages.current(),

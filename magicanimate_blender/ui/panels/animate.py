@@ -127,7 +127,7 @@ def draw_install(layout: bpy.types.UILayout, current: Runtime) -> None:
         return
     share = now.fraction or 0.0
     box.progress(factor=(now.step - 1 + share) / max(now.steps, 1), text=f"{now.title} ({now.step} of {now.steps})")
-    wrapped(box, now.line[:120], "BLANK1")
+    wrapped(box, now.line.removeprefix("== ")[:120], "BLANK1")
     box.operator("magicanimate.cancel_install", icon="CANCEL")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...client import Weights
+from ...server_manager import InstallKind
 from ..messages import Message
 from ..package import PACKAGE
 from ..preferences import Preferences
@@ -32,13 +33,15 @@ def draw(layout: bpy.types.UILayout, chosen: Preferences) -> None:
         layout.prop(chosen, "python")
         layout.prop(chosen, "stop_server")
     box = layout.box().column()
-    draw_state(box, current)
+    task = current.installation.task
+    draw_state(box, current, going_on=task is not None and bool(task.poll().code))
     draw_install(box, current)
     if chosen.server == "LOCAL" and not chosen.python:
         row = box.row()
         row.operator("magicanimate.show_log", text="Server Log", icon="TEXT")
         row.operator("magicanimate.show_log", text="Installation Log", icon="TEXT").installing = True
-        row.operator("magicanimate.remove_server", icon="TRASH")
+        if current.installed().kind not in (InstallKind.NOT_INSTALLED, InstallKind.INSTALLING):
+            row.operator("magicanimate.remove_server", icon="TRASH")
     draw_weights(layout, current.watch.status.weights)
     layout.prop(chosen, "results")
     layout.prop(chosen, "beside_file")

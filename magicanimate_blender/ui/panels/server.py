@@ -27,7 +27,8 @@ class MAGICANIMATE_PT_server(InSidebar, bpy.types.Panel):
         row.operator("magicanimate.open_preferences", text="Preferences", icon="PREFERENCES")
 
 
-def draw_state(column: bpy.types.UILayout, current: Runtime) -> None:
+def draw_state(column: bpy.types.UILayout, current: Runtime, *, going_on: bool = False) -> None:
+    """going_on: whether a button to go on with an installation is drawn elsewhere."""
     status = current.watch.status
     if current.task is not None:
         column.label(text=f"{current.task.title}…", icon="TIME", translate=False)
@@ -37,7 +38,7 @@ def draw_state(column: bpy.types.UILayout, current: Runtime) -> None:
         row.operator("magicanimate.free_memory")
         row.operator("magicanimate.stop_server", icon="QUIT")
     else:
-        draw_stopped(column, current)
+        draw_stopped(column, current, going_on=going_on)
     for error in (status.problem, status.failed):
         if error is not None:
             message_box(column, message_of(error))
@@ -58,7 +59,7 @@ def draw_info(column: bpy.types.UILayout, info: ServerInfo) -> None:
         wrapped(column, f"{info.queue.running} running, {info.queue.queued} waiting{paused}", "SORTTIME")
 
 
-def draw_stopped(column: bpy.types.UILayout, current: Runtime) -> None:
+def draw_stopped(column: bpy.types.UILayout, current: Runtime, *, going_on: bool = False) -> None:
     if preferences().server == "REMOTE":
         wrapped(column, f"Not connected to {preferences().url or 'a server'}", "UNLINKED")
         return
@@ -69,7 +70,9 @@ def draw_stopped(column: bpy.types.UILayout, current: Runtime) -> None:
         if state.kind is InstallKind.OUTDATED:
             column.operator("magicanimate.install_server", text="Upgrade the Server", icon="IMPORT")
     elif state.kind is not InstallKind.INSTALLING and not preferences().python:
-        column.operator("magicanimate.install_server", icon="IMPORT")
+        if not going_on:
+            label = "Go On Installing the Server" if state.kind is InstallKind.INCOMPLETE else "Install the Server"
+            column.operator("magicanimate.install_server", text=label, icon="IMPORT")
         if not bpy.app.online_access:
             message = Message(
                 "Blender is not allowed to go online", "Allow it in Preferences > System > Network.", "offline"

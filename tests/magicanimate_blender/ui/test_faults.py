@@ -166,6 +166,27 @@ def test_an_installation_that_failed_can_be_gone_on_with(stage, preferences, onl
 
     monkeypatch.setattr(runtime.runtime().installation, "_task", Ended())
     shows("It stopped here. Do this.", "Go On Installing", "Log")
+    installing = [label for label, operator in read_preferences().buttons.items() if "install_server" in operator]
+    assert installing == ["Go On Installing"]
+
+
+def test_the_end_of_an_installation_is_seen_without_moving_the_mouse(stage, preferences, online, monkeypatch):
+    """What is installed is looked up once a second: the window is drawn again when that finds something else."""
+    drawn: list[bool] = []
+    monkeypatch.setattr(timer, "redraw", lambda: drawn.append(True))
+    current = runtime.runtime()
+    timer._redraw_if_changed(current)
+    drawn.clear()
+    timer._redraw_if_changed(current)
+    assert not drawn
+    folder = current.installation.folder
+    try:
+        installed_in_part(folder, preferences)
+        current._state_at -= 2.0
+        timer._redraw_if_changed(current)
+        assert drawn
+    finally:
+        folder.notes.unlink(missing_ok=True)
 
 
 def test_an_installation_goes_on_while_preferences_change(stage, preferences, online, monkeypatch, tmp_path):
