@@ -131,6 +131,8 @@ def gui(args: argparse.Namespace) -> int:
             if run(["bash", "tests/gui/make_chroot.sh", suite, root]):
                 raise SetupError(f"{root} could not be made. Its reason stands above; remove the folder and try again.")
     places = {"BLENDER_CHROOTS": str(args.chroots.resolve()), "WINDOW_PICTURES": str(args.out.resolve())}
+    if args.real_install:
+        places["REAL_INSTALL"] = "1"
     return run([python, "-m", "pytest", "tests/gui", *args.pytest], **places)
 
 
@@ -162,6 +164,7 @@ def main() -> int:
     command = commands.add_parser("gui", help="the add-on in Blender's window, by clicks (Linux, root)")
     command.add_argument("--chroots", type=Path, default=ROOT / "build/chroots", metavar="DIR")
     command.add_argument("--out", type=Path, default=ROOT / "build/pictures", metavar="DIR", help="for screenshots")
+    command.add_argument("--real-install", action="store_true", help="also install the real server, some GB")
     command.set_defaults(run=gui)
 
     command = commands.add_parser("system-packages", help="print the Debian packages that are missing here")

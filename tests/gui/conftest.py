@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from magicanimate_blender.server_manager.torch_build import TORCH
+from tests.magicanimate_blender.server_manager.wheels import make_server_wheel, make_wheel
 from tools import extension
 
 BLENDERS = {"trixie": "4.3", "sid": "5.2"}
@@ -30,6 +34,36 @@ def chroot(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return extension.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture
+def small_archive(archive: Path, tmp_path: Path) -> Path:
+    """The extension with a server that only says what it is, in the place and by the name of the real one."""
+    path = tmp_path / archive.name
+    with zipfile.ZipFile(archive) as real, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as small:
+        for name in real.namelist():
+            content = real.read(name)
+            if name.endswith(".whl"):
+                content = make_server_wheel(tmp_path, Path(name).name.split("-")[1]).read_bytes()
+            small.writestr(name, content)
+    return path
+
+
+@pytest.fixture
+def small_torch(tmp_path: Path) -> Path:
+    """PyTorch of nothing, but of as many files as it takes to see it being installed."""
+    files = {f"torch/part_{n:04}.py": "\n".join(f"A{k} = {k}" for k in range(100)) for n in range(4000)}
+    return make_wheel(tmp_path, "torch", f"{TORCH}+cpu", {"torch/__init__.py": "", **files})
+
+
+@pytest.fixture
+def pip_settings(tmp_path: Path) -> Path:
+    """This machine's settings of pip, as one file."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True)
+    settings = re.findall(r"^(?:global|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
+    path = tmp_path / "pip.conf"
+    path.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in dict(settings).items())]))
+    return path
 
 
 @pytest.fixture

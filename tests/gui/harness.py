@@ -14,6 +14,7 @@ it redraws, runs timers and takes clicks:
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from pathlib import Path
 import bpy
 
 OUT = Path(os.environ["WINDOW_OUT"])
+TURN = int(os.environ["WINDOW_TURN"])
+"""1 in the session's first Blender, 2 in the one that was started after it was killed, ..."""
 Steps = Iterator[float]
 
 
@@ -38,7 +41,13 @@ def window() -> bpy.types.Window:
 
 
 def area(kind: str = "VIEW_3D") -> bpy.types.Area:
-    return next(area for area in window().screen.areas if area.type == kind)
+    return next(area for area in window_with(kind).screen.areas if area.type == kind)
+
+
+def window_with(kind: str) -> bpy.types.Window:
+    """The first window that has such an area: the preferences have one of their own."""
+    windows = bpy.context.window_manager.windows
+    return next(each for each in windows if any(area.type == kind for area in each.screen.areas))
 
 
 def region(kind: str = "UI", area_kind: str = "VIEW_3D") -> bpy.types.Region:
@@ -94,30 +103,35 @@ def widen_sidebar(pixels: int) -> Steps:
     raise AssertionError("the sidebar's edge did not move")
 
 
-def on_display(x: float, y: float) -> tuple[int, int]:
-    """Blender counts pixels from the bottom, the display from the top."""
-    return int(x), int(window().height - 1 - y)
+def on_display(x: float, y: float, area_kind: str = "VIEW_3D") -> tuple[int, int]:
+    """A point of the window with such an area. Blender counts pixels from the bottom, the display from the top."""
+    inside = window_with(area_kind)
+    return int(inside.x + x), int(window().height - 1 - inside.y - y)
 
 
 def click_region(right: int, down: int, kind: str = "UI", area_kind: str = "VIEW_3D", button: int = 1) -> None:
     """Click a point given in pixels from a region's left and top edge."""
     inside = region(kind, area_kind)
-    click(*on_display(inside.x + right, inside.y + inside.height - 1 - down), button=button)
+    click(*on_display(inside.x + right, inside.y + inside.height - 1 - down, area_kind), button=button)
 
 
 def click(x: int, y: int, button: int = 1) -> None:
     xdotool("mousemove", x, y, "sleep", 0.05, "mousemove", x + 1, y, "sleep", 0.1, "click", button)
 
 
-def find_button(operator: str, across: float = 0.5) -> Generator[float, None, tuple[int, int]]:
-    """Where the sidebar shows a button of an operator, as `x, y = yield from harness.find_button("mesh.dupli")`.
+def find_button(
+    operator: str, across: float = 0.5, *, kind: str = "UI", area_kind: str = "VIEW_3D", above: int = 20
+) -> Generator[float, None, tuple[int, int]]:
+    """Where a region, the sidebar, shows a button of an operator: `x, y = yield from find_button("mesh.dupli")`.
 
-    Blender tells nobody where its buttons are, but Ctrl C over one copies its command: so go down the sidebar, a part
+    Blender tells nobody where its buttons are, but Ctrl C over one copies its command: so go down the region, a part
     `across` of its width from the left, and ask. Only what is in view and not greyed out is found.
+    above: pixels at the top that are left out.
     """
-    sidebar = region()
-    for down in range(20, sidebar.height - 10, 9):
-        x, y = on_display(sidebar.x + int(sidebar.width * across), sidebar.y + sidebar.height - 1 - down)
+    inside = region(kind, area_kind)
+    for down in range(above, inside.height - 10, 9):
+        left, up = int(inside.width * across), inside.height - 1 - down
+        x, y = on_display(inside.x + left, inside.y + up, area_kind)
         bpy.context.window_manager.clipboard = ""
         xdotool("mousemove", x, y)
         yield 0.1
@@ -128,8 +142,8 @@ def find_button(operator: str, across: float = 0.5) -> Generator[float, None, tu
     raise AssertionError(f"there is no button of {operator} in view")
 
 
-def click_button(operator: str, across: float = 0.5) -> Steps:
-    x, y = yield from find_button(operator, across)
+def click_button(operator: str, across: float = 0.5, **where: str | int) -> Steps:
+    x, y = yield from find_button(operator, across, **where)
     click(x, y)
     yield 0.5
 
@@ -158,6 +172,12 @@ def screenshot(name: str) -> Path:
     path = OUT / f"{name}.png"
     subprocess.run(["import", "-window", "root", str(path)], check=True)
     return path
+
+
+def kill_blender(reopen: Path) -> None:
+    """SIGKILL, as the system does when memory runs out; session.sh then starts Blender again with that file."""
+    (OUT.parent / "reopen").write_text(str(reopen))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def start() -> None:

@@ -18,7 +18,7 @@ for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
 inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 inside apt-get update -qq
 inside apt-get install -y -qq --no-install-recommends \
-    blender python3-numpy python3-requests python3-cattr \
+    blender python3-numpy python3-requests python3-cattr python3-venv \
     xvfb xauth x11-utils xdotool openbox imagemagick procps \
     libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri mesa-vulkan-drivers
 inside blender --version | head -n 1

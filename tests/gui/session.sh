@@ -25,9 +25,17 @@ cat >"$HOME/.config/openbox/rc.xml" <<X
 X
 openbox >/dev/null 2>&1 &
 
-timeout -k 5 "$WINDOW_LIMIT" blender --no-native-pixels --window-geometry 0 0 ${WINDOW_SIZE/x/ } \
-    "$WINDOW_NETWORK" --gpu-backend "$WINDOW_BACKEND" --python harness.py >out/blender.log 2>&1
-status=$?
+# A driver that kills Blender names in `reopen` the file that it is to be started again with.
+touch reopen
+for WINDOW_TURN in 1 2 3 4; do
+    export WINDOW_TURN
+    file=$(cat reopen) && rm reopen
+    timeout -k 5 "$WINDOW_LIMIT" blender --no-native-pixels --window-geometry 0 0 ${WINDOW_SIZE/x/ } \
+        "$WINDOW_NETWORK" --gpu-backend "$WINDOW_BACKEND" ${file:+"$file"} --python harness.py >>out/blender.log 2>&1
+    status=$?
+    [ -e reopen ] || break
+done
+for report in *.crash.txt; do [ ! -e "$report" ] || cp "$report" "out/${report%.txt}.log"; done
 [ $status = 124 ] && exit 124
 [ -e out/status ] && exit "$(cat out/status)"
 exit 98

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+INSIDE = ("session.sh", "harness.py", "artist.py", "turns.py")
+"""What is laid beside the driver."""
 DISPLAYS = itertools.count(100 + os.getpid() % 400)
 
 MEANINGS = {97: "the extension could not be installed", 98: "Blender ended by itself", 124: "it took too long"}
@@ -47,7 +49,7 @@ def run_in_window(
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for path in (HERE / "harness.py", HERE / "session.sh", *extensions, *files):
+        for path in (*(HERE / name for name in INSIDE), *extensions, *files):
             shutil.copy(path, folder)
         shutil.copy(driver, folder / "driver.py")
         # The chroot sees that folder as its /tmp: all that a run leaves behind goes away with it.
