@@ -86,13 +86,13 @@ class Runner:
         base: Base | None = None,
         reference: Images | None = None,
     ) -> tuple[dict[int, Images], float, int]:
-        """(frames, seconds, windows that the UNet predicted)."""
+        """(frames, processor seconds, which other programs disturb little, windows that the UNet predicted)."""
         self.engine.pipeline.store.clear()
-        start, before = time.perf_counter(), self.windows
+        start, before = time.process_time(), self.windows
         picture = self.reference if reference is None else reference
         task = Task(picture, {"densepose": maps}, settings, trajectory, base)
         frames = dict(self.engine.animate(task, lambda _progress: None))
-        return frames, time.perf_counter() - start, self.windows - before
+        return frames, time.process_time() - start, self.windows - before
 
 
 def stack(frames: dict[int, Images]) -> Images:

@@ -197,6 +197,17 @@ def test_an_unusable_base_says_why(engine, base, tmp_path, fault):
     assert expected.get(fault, "incomplete") in str(caught.value)
 
 
+def test_a_draft_starts_from_the_noise_of_its_final(engine):
+    noise = []
+    for solver, steps in (("ddim", 3), ("dpmpp_2m", 2), ("unipc", 2)):
+        start = engine.pipeline.prepare(
+            np.zeros((64, 64, 3), np.uint8), maps(), steps=steps, guidance=[1.0] * steps, seed=7, solver=solver
+        )
+        noise.append(start.latents / start.solver.init_noise_sigma)
+    assert torch.equal(noise[0], noise[1])
+    assert torch.equal(noise[0], noise[2])
+
+
 def test_cancel_keeps_the_steps_done(engine, tmp_path):
     def cancel(progress):
         if progress.step == 2:

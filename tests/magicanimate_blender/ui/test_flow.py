@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from magicanimate_blender.animation import State
+from magicanimate_blender.animation.presets import DRAFT, FINAL, ROUGH
 from magicanimate_blender.raster.png import decode_labels
 from magicanimate_blender.results import uses_of
 from magicanimate_blender.scene.characters import find_characters
@@ -129,11 +130,26 @@ def test_variations_share_their_maps_and_one_is_promoted(stage, current, server,
     assert last(current).spec.settings["steps"] > jobs[1].spec.settings["steps"]
 
 
+def test_a_rough_is_promoted_to_the_full_size(stage, current, finish):
+    stage.magicanimate.width = stage.magicanimate.height = 128
+    flow.use_preset(stage, ROUGH)
+    stage.magicanimate.size_share = 0.5
+    bpy.ops.magicanimate.vary()
+    rough = last(current)
+    finish(rough)
+    bpy.ops.magicanimate.promote(job=rough.id)
+    final = last(current)
+    finish(final)
+    assert [(each.spec.width, each.spec.height) for each in (rough, final)] == [(64, 64), (128, 128)]
+    assert final.spec.settings == {**rough.spec.settings, **FINAL.settings}
+
+
 def test_a_preview_takes_the_neighbours_along(stage, current, server, finish):
     stage.frame_set(20)
     bpy.ops.magicanimate.preview_frame()
     spec = last(current).spec
     assert (spec.frame_start, spec.frames) == (12, 16)
+    assert spec.settings == {**engine_settings.values(stage), **DRAFT.settings}
 
 
 def test_a_preview_is_shown_in_the_panel_only(stage, current, finish):
