@@ -24,6 +24,7 @@ print(json.dumps({
 }))
 """
 PROBE_SECONDS = 20
+NO_VENV = "can't make environments (its venv package is missing)"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ def find_python(hints: Iterable[str | Path] = ()) -> Python:
         if found:
             refused.append(f"{candidate} {found}")
     what = "; ".join(refused) or "none was found"
+    nearly = any(NO_VENV in why for why in refused)
+    missing = "your system's python3-venv package" if nearly else f"Python {NEWEST[0]}.{NEWEST[1]} (64 bit)"
     raise ClientError(
         f"No Python on this computer can run the server: {what}",
-        fix=f"Install Python {NEWEST[0]}.{NEWEST[1]} (64 bit), then install the server again.",
+        fix=f"Install {missing}, then install the server again.",
         code="wrong-python",
     )
 
@@ -74,7 +77,7 @@ def probe(executable: str) -> Python | str:
         if found["bits"] != 64:
             return "is a 32-bit Python"
         if not found["venv"]:
-            return "can't make environments (its venv package is missing)"
+            return NO_VENV
         return Python(Path(found["executable"]), version)
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, IndexError):
         return "does not run"

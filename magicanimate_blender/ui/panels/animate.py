@@ -74,7 +74,7 @@ def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation)
         box.template_icon(thumbnails.icon(animation.id, animation.folder.frame(flow.NEIGHBOURS)), scale=8.0)
         wrapped(box, animation.spec.name)
     elif now.state.ended:
-        note = "" if now.state is not State.CANCELLED else f": {now.frames_fetched} of {now.frames} frames are kept"
+        note = "" if now.state is not State.CANCELLED else f", {now.frames_fetched} of {now.frames} frames are kept"
         wrapped(box, f"{animation.spec.name}: {now.state.title.lower()}{note}", "CHECKMARK" if not note else "X")
         if uses_of(animation.id).planes and not pictures_are_seen(bpy.context):
             box.operator("magicanimate.show_planes", icon="SHADING_TEXTURE")

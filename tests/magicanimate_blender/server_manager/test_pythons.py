@@ -51,6 +51,12 @@ def test_a_python_that_will_not_do_is_named_with_the_reason(tmp_path, no_system_
     assert f"{path} {why}" in caught.value.detail
 
 
+def test_a_python_that_lacks_only_venv_is_completed_not_replaced(tmp_path, no_system_python):
+    with pytest.raises(ClientError) as caught:
+        find_python([fake_python(tmp_path, venv=False)])
+    assert "python3-venv" in caught.value.fix
+
+
 def test_none_at_all(no_system_python):
     with pytest.raises(ClientError, match="none was found"):
         find_python([])
