@@ -29,7 +29,7 @@ def steps() -> harness.Steps:
     yield from harness.until(lambda: current.installation.task, 20, "the installation")
     progress = current.installation.task.poll
     yield from harness.until(lambda: "PyTorch" in progress().title and progress().step > 4, 600, "PyTorch's turn")
-    yield 1.0
+    yield 3.0
     harness.screenshot("3_installing")
     assert progress().line
     yield from harness.click_button("magicanimate.cancel_install", **HERE)
@@ -41,7 +41,7 @@ def steps() -> harness.Steps:
     harness.log(f"cancelled after {time.monotonic() - began:.0f} s")
 
     began = time.monotonic()
-    yield from harness.click_button("magicanimate.install_server", **HERE)
+    yield from harness.click_button("magicanimate.install_server", across=0.3, **HERE)
     progress = current.installation.task.poll
     yield from harness.until(lambda: progress().ended, MINUTES * 60, "the installation")
     harness.log(f"gone on with, ready after {time.monotonic() - began:.0f} s", progress())

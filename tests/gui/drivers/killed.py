@@ -38,6 +38,8 @@ def found_again() -> harness.Steps:
     assert artist.job(scene).id == job
     yield from harness.until(lambda: artist.state(scene) == "RUNNING" and artist.now(scene).step, 60, "its progress")
     yield 8.0  # a panel opens slowly when there is more in it
+    harness.hover()
+    yield 1.0
     harness.screenshot("2_found_again")
     yield from artist.delivered(scene)
     assert len(artist.sequences()) == 1
@@ -62,6 +64,8 @@ def told() -> harness.Steps:
     assert messages.current().code == "half-drawn"
     yield from harness.until(lambda: artist.state(scene) == "CANCELLED", 20, "the half-drawn job to end")
     yield 4.0
+    harness.hover()
+    yield 1.0
     harness.screenshot("4_told")
     yield from artist.start(scene)
     yield from harness.until(lambda: artist.now(scene).step > 2, 60, "part maps")
