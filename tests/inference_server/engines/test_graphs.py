@@ -75,7 +75,11 @@ def test_calls_run_as_they_are_if_nothing_can_be_recorded(caplog):
 
 
 def clip(frames):
-    return np.random.default_rng(1).integers(0, 25, (frames, 64, 64), np.uint8)
+    return np.random.default_rng(1).integers(0, 25, (frames, 32, 64), np.uint8)
+
+
+def grey(level):
+    return np.full((32, 64, 3), level, np.uint8)
 
 
 @pytest.mark.parametrize("window_batch", [1, 2])
@@ -84,11 +88,10 @@ def test_clips_come_out_the_same_and_the_next_job_records_nothing(golden_network
     pipeline = MagicAnimatePipeline(golden_networks, **options)
     eager = MagicAnimatePipeline(golden_networks, **options)
     pipeline.graphs = Graphs(lambda: capture)
-    first, other = np.full((64, 64, 3), 90, np.uint8), np.full((64, 64, 3), 200, np.uint8)
     recorded = []
-    for picture in (first, other):  # another picture has other references, which are inputs of the recording
-        replayed = pipeline(picture, clip(32), steps=3, output="latents")
-        assert (replayed - eager(picture, clip(32), steps=3, output="latents")).abs().max() < 1e-4
+    for picture in (grey(90), grey(200)):  # another picture has other references, which are inputs of the recording
+        replayed = pipeline(picture, clip(32), steps=2, output="latents")
+        assert (replayed - eager(picture, clip(32), steps=2, output="latents")).abs().max() < 1e-4
         recorded.append(capture.recorded)
     assert recorded[0] == recorded[1] <= 5  # three row counts of the ControlNet, two batches
     assert capture.replayed > recorded[0]
@@ -98,7 +101,7 @@ def test_networks_that_leave_the_device_are_not_recorded(golden_networks, captur
     pipeline = MagicAnimatePipeline(golden_networks, torch.device("cpu"))
     pipeline.graphs = Graphs(lambda: capture)
     pipeline.placement.stays = lambda name: name != "controlnet"
-    pipeline(np.zeros((64, 64, 3), np.uint8), clip(4), steps=2)
+    pipeline(grey(0), clip(4), steps=2, output="latents")
     assert capture.recorded == 1
 
 
@@ -110,16 +113,12 @@ def test_on_cuda(golden_weights):
         x = torch.randn(rows, 8, device="cuda")
         assert torch.equal(graphs(layer, x), layer(x))
     assert len(graphs) == 2
-    picture, eager, graphed = (
-        np.full((64, 64, 3), 90, np.uint8),
-        *(
-            MagicAnimatePipeline.from_folder(golden_weights, device="cuda", dtype="fp32", graphs=on)
-            for on in (False, True)
-        ),
+    eager, graphed = (
+        MagicAnimatePipeline.from_folder(golden_weights, device="cuda", dtype="fp32", graphs=on) for on in (False, True)
     )
     for _ in range(2):
-        expected = eager(picture, clip(32), steps=3, output="latents")
-        assert (graphed(picture, clip(32), steps=3, output="latents") - expected).abs().max() < 1e-3
+        expected = eager(grey(90), clip(32), steps=3, output="latents")
+        assert (graphed(grey(90), clip(32), steps=3, output="latents") - expected).abs().max() < 1e-3
     assert graphed.graphs is not None
     assert len(graphed.graphs) > 0
     reserved = torch.cuda.memory_reserved()
