@@ -59,6 +59,14 @@ def look_through_camera() -> None:
     space.overlay.show_bones = space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
 
 
+def see_the_plane() -> harness.Steps:
+    """Click Show in This View, and wait for shaders to be compiled, which in software takes its time."""
+    yield from harness.click_button("magicanimate.show_planes")
+    harness.hover()
+    yield from harness.until(lambda: harness.contrast() > 0.08, 400, "the picture on the plane")
+    yield 2.0
+
+
 def start(scene: bpy.types.Scene) -> harness.Steps:
     """Click Animate, and see that there is another job."""
     before = job(scene).id if job(scene) else ""

@@ -148,6 +148,17 @@ def click_button(operator: str, across: float = 0.5, **where: str | int) -> Step
     yield 0.5
 
 
+def scroll_to_button(operator: str, across: float = 0.5) -> Generator[float, None, tuple[int, int]]:
+    """Find a button of the sidebar that may lie below what is in view."""
+    for _ in range(5):
+        try:
+            return (yield from find_button(operator, across))
+        except AssertionError:
+            scroll_region(8)
+            yield 2.0
+    raise AssertionError(f"there is no button of {operator}")
+
+
 def scroll_region(notches: int, kind: str = "UI") -> None:
     """Turn the wheel over the middle of a region; positive goes down."""
     hover(kind)
@@ -178,6 +189,16 @@ def kill_blender(reopen: Path) -> None:
     """SIGKILL, as the system does when memory runs out; session.sh then starts Blender again with that file."""
     (OUT.parent / "reopen").write_text(str(reopen))
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def contrast(kind: str = "WINDOW") -> float:
+    """Standard deviation (0..1) of what the middle third of a region of the 3D view shows, of what is left of it."""
+    inside = region(kind)
+    width, height = (inside.width - region("UI").width) // 3, inside.height // 3
+    x, y = on_display(inside.x + width, inside.y + 2 * height)
+    crop = f"{width}x{height}+{x}+{y}"
+    command = ["import", "-window", "root", "-crop", crop, "-format", "%[fx:standard_deviation]", "info:"]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def start() -> None:
