@@ -11,7 +11,7 @@ from ..package import PACKAGE
 from ..preferences import Preferences
 from ..runtime import runtime
 from .animate import draw_install
-from .common import message_box, size_text
+from .common import message_box, size_text, wrapped
 from .server import draw_state
 
 
@@ -57,7 +57,6 @@ def draw_weights(layout: bpy.types.UILayout, weights: tuple[Weights, ...]) -> No
         size = f" ({size_text(each.size_bytes)})" if each.size_bytes else ""
         icon = {"ready": "CHECKMARK", "missing": "IMPORT"}.get(each.state, "ERROR")
         row.label(text=f"{each.title}{size}", icon=icon, translate=False)
-        row.label(text=each.licence or "", translate=False)
         download = each.download
         if download is not None and download.running:
             share = download.done_bytes / download.total_bytes if download.total_bytes else 0.0
@@ -69,6 +68,8 @@ def draw_weights(layout: bpy.types.UILayout, weights: tuple[Weights, ...]) -> No
                 row.operator("magicanimate.delete_weights", text="", icon="TRASH").weights = each.id
         else:
             row.operator("magicanimate.download_weights", text="Download…").weights = each.id
+        if each.licence:
+            wrapped(box, each.licence, "BLANK1")
         if download is not None and download.problem is not None:
             message_box(box, Message(download.problem.detail, download.problem.fix, download.problem.code))
 
