@@ -19,7 +19,7 @@ def test_the_installed_extension_shows_its_tab(chroot: Path, archive: Path, pict
 def test_an_artists_first_animation(chroot: Path, archive: Path, pictures: Path, server: dict[str, str]) -> None:
     """The demo by one click; cancel, animate, a plane; a key is moved, regenerate, the plane is renewed in place."""
     driver = DRIVERS / "first_animation.py"
-    run = run_in_window(chroot, driver, pictures, extensions=[archive], environment=server, limit_s=1200)
+    run = run_in_window(chroot, driver, pictures, extensions=[archive], environment=server, limit_s=2400)
     assert run.status == 0, run.report()
 
 
@@ -35,7 +35,7 @@ def test_blender_killed_in_mid_job_finds_it_again(
     chroot: Path, archive: Path, pictures: Path, server: dict[str, str]
 ) -> None:
     """A job with all its maps goes on and its plane arrives; one that was still drawn is told of, with a button."""
-    run = run_in_window(chroot, DRIVERS / "killed.py", pictures, extensions=[archive], environment=server, limit_s=900)
+    run = run_in_window(chroot, DRIVERS / "killed.py", pictures, extensions=[archive], environment=server, limit_s=1800)
     assert run.status == 0, run.report()
 
 

@@ -27,7 +27,7 @@ def steps() -> harness.Steps:
     yield 0.5
     harness.screenshot("3_cancelled")
 
-    artist.addon("ui.engine_settings").assign(scene, {"steps": 12})
+    artist.addon("ui.engine_settings").assign(scene, {"steps": 6})
     scene.frame_end = 24
     yield from artist.start(scene)
     yield from artist.delivered(scene)
