@@ -140,6 +140,9 @@ class RunningServer:
     def wait_for_step(self, job: str, step: int) -> dict[str, Any]:
         return wait_until(lambda: (found := self.job(job))["progress"]["step"] >= step and found)
 
+    def wait_for_frame(self, job: str, seconds: float) -> dict[str, Any]:
+        return wait_until(lambda: (found := self.job(job))["progress"]["frames_done"] and found, seconds)
+
     @property
     def worker_pid(self) -> int | None:
         return self.http.get("/v1/server").json()["worker"]["pid"]
