@@ -191,13 +191,13 @@ def kill_blender(reopen: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def contrast(kind: str = "WINDOW") -> float:
-    """Standard deviation (0..1) of what the middle third of a region of the 3D view shows, of what is left of it."""
+def colourfulness(kind: str = "WINDOW") -> float:
+    """Mean saturation (0..1) of what the middle of the 3D view shows; of grey, as Blender draws by itself, 0."""
     inside = region(kind)
     width, height = (inside.width - region("UI").width) // 3, inside.height // 3
     x, y = on_display(inside.x + width, inside.y + 2 * height)
     crop = f"{width}x{height}+{x}+{y}"
-    command = ["import", "-window", "root", "-crop", crop, "-format", "%[fx:standard_deviation]", "info:"]
+    command = ["import", "-window", "root", "-crop", crop, "-colorspace", "HSL", "-format", "%[fx:mean.g]", "info:"]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
