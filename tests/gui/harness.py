@@ -154,7 +154,7 @@ def scroll_to_button(operator: str, across: float = 0.5) -> Generator[float, Non
         try:
             return (yield from find_button(operator, across))
         except AssertionError:
-            scroll_region(8)
+            scroll_region(14)
             yield 2.0
     raise AssertionError(f"there is no button of {operator}")
 
