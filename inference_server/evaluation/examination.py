@@ -68,24 +68,26 @@ def examine(
     settings = {**chosen, "context_frames": CONTEXT, "context_overlap": OVERLAP}
     animate = animator(pipeline, **settings)
     clips = characters(count, FRAMES, size=size)
-    outputs = []
+    shown = []
     for clip in animate_all(clips, animate):
         write_clip(folder / clip.name, clip)
-        outputs.append(clip.output)
+        shown.append(clip)
         say(f"{clip.name}: {FRAMES} frames")
 
     say("noise at every timestep, with right and wrong conditions")
     bins = noise_bins(pipeline, clips)
     say("swapped references")
     swaps = swap_references(
-        [_first(clip, SWAP_FRAMES) for clip in clips], animate, [output[:SWAP_FRAMES] for output in outputs]
+        [_first(clip, SWAP_FRAMES) for clip in clips], animate, [clip.output[:SWAP_FRAMES] for clip in shown]
     )
-    variants = {}
-    plain = animator(pipeline, **{**settings, "guidance_scale": 1.0})
     few = clips[: max(2, count // 3)]
+    variants = {f"first {len(few)} people": summarise(shown[: len(few)])}
+    plain = animator(pipeline, **{**settings, "guidance_scale": 1.0})
     variants["guidance 1"] = summarise(list(animate_all(few, plain)))
     own = animator(pipeline, **{**settings, "shared_noise": 0.0})
     variants["no shared noise"] = summarise(list(animate_all(few, own)))
+    later = lambda reference, parts: animate(reference, np.roll(parts, FRAMES // 2, axis=0))  # noqa: E731
+    variants["map of another frame"] = summarise(list(animate_all(few, later)))
     long_clips = characters(min(count, LONG_CHARACTERS), LONG_FRAMES, size=size)
     for title, overlap in (("48 frames, overlap", OVERLAP), ("48 frames, no overlap", 0)):
         say(title)

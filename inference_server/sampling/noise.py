@@ -7,8 +7,8 @@ from torch import Tensor
 
 NOISE_TILE = 16
 """Frames of noise drawn at once and repeated, as published."""
-SHARED_SEED = 1 << 62
-"""Makes the seed of what frames have in common another than that of their own noise."""
+SHARED_SEED = 0x9E3779B9
+"""Makes the seed of what frames have in common another than that of their own noise; the generator heeds 32 bits."""
 
 
 def starting_noise(

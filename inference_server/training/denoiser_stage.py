@@ -21,7 +21,7 @@ from inference_server.training.vae_stage import permute_colours, to_tensor
 DROPPED_REFERENCES = 0.13  # share of clips that learn to do without, for classifier-free guidance
 FRONT_REFERENCES = 0.5  # share of references that are front views; the others are any frame of the clip
 PERSON_WEIGHT = 2.0  # of a latent cell full of person, against one of wall
-SHARED_NOISE = 0.75  # of a clip's frames, in training as in sampling: what differs between frames is motion, not noise
+SHARED_NOISE = 0.75  # share of the noise that a clip's frames have in common; see sampling.noise.mix_noise
 STEADINESS = 1.0  # weight of errors that change from frame to frame, beside the errors themselves
 
 

@@ -77,7 +77,7 @@ MAGICANIMATE = EngineInfo(
             size_multiple=64,
             default_size=(128, 128),
             # The published 7.5 burns their colours out, and frames with noise of their own flicker.
-            recommended={"guidance_scale": 3.0, "shared_noise": 0.75},
+            recommended={"guidance_scale": 2.0, "shared_noise": 0.9},
         ),
     ),
     implementation="inference_server.engines.magicanimate.engine:load",
