@@ -8,9 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from inference_server.engines.magicanimate.info import MAGICANIMATE  # noqa: E402
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline  # noqa: E402
 from inference_server.evaluation.held_out import characters  # noqa: E402
 from inference_server.evaluation.metrics import psnr  # noqa: E402
+
+SUITED = next(weights.recommended for weights in MAGICANIMATE.weight_sets if weights.demo)
 
 
 def main() -> None:
@@ -24,7 +27,7 @@ def main() -> None:
     frames = {}
     for dtype in ("fp32", "fp16", "bf16"):
         pipeline = MagicAnimatePipeline.from_folder(args.weights, device=args.device, dtype=dtype)
-        frames[dtype] = pipeline(clip.references[0], clip.parts, steps=args.steps)
+        frames[dtype] = pipeline(clip.references[0], clip.parts, steps=args.steps, **SUITED)
     report = {dtype: psnr(frames[dtype], frames["fp32"]) for dtype in ("fp16", "bf16")}
     print(json.dumps({"device": args.device, "steps": args.steps, "psnr_against_fp32": report}))
 
