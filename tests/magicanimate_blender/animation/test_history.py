@@ -96,7 +96,7 @@ def test_presets_change_what_the_engine_has_and_leave_the_rest():
 
 def test_one_preset_undoes_another():
     schema = {"properties": {name: {} for name in PRESETS[0].settings}}
-    draft, standard, final = PRESETS
+    _, draft, standard, final = PRESETS
     assert standard.apply(draft.apply({}, schema), schema) == standard.apply({}, schema)
-    assert draft.settings.keys() == standard.settings.keys() == final.settings.keys()
+    assert all(preset.settings.keys() == standard.settings.keys() for preset in PRESETS)
     assert draft.settings["steps"] < standard.settings["steps"] < final.settings["steps"]
