@@ -63,7 +63,7 @@ def see_the_plane() -> harness.Steps:
     """Click Show in This View, and wait for shaders to be compiled, which in software takes its time."""
     yield from harness.click_button("magicanimate.show_planes")
     harness.hover()
-    yield from harness.until(lambda: harness.colourfulness() > 0.08, 400, "the picture on the plane")
+    yield from harness.until(lambda: harness.colourfulness() > 0.02, 400, "the picture on the plane")
     yield 2.0
 
 
