@@ -21,7 +21,7 @@ SIZE = 128
 
 
 def make_library(path: Path, kind: str, subdivision: int = 0) -> dict[int, np.ndarray]:
-    """A file with a walking character in the collection Actor, never labelled, and a camera. Returns some of its maps."""
+    """A file with a walking character in the collection Actor, never labelled, and a camera. Returns two maps."""
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     scene = bpy.context.scene
     armature = add_sample_scene(scene, kind)
