@@ -12,8 +12,9 @@ from ..raster.png import encode_labels
 from ..scene.camera import read_camera
 from ..scene.characters import Character
 from ..scene.context import depsgraph_of
+from ..scene.errors import SceneError
 from ..scene.evaluate import extract
-from ..scene.part_maps import FrameReading
+from ..scene.part_maps import FrameReading, draw_part_map
 from . import flow, geometry, messages
 from .problems import first_problem
 from .request import characters_of
@@ -56,6 +57,11 @@ def consider(runtime: Runtime, scene: bpy.types.Scene) -> None:
 
 def _current_map(scene: bpy.types.Scene, characters: list[Character]) -> str:
     """Small, and of what the viewport shows: it only has to tell whether anything moved."""
-    surface = extract(scene, depsgraph_of(scene), characters, geometry.cache())
+    try:
+        surface = extract(scene, depsgraph_of(scene), characters, geometry.cache())
+    except SceneError as error:
+        if error.code != "nothing-drawn":
+            raise
+        return sha256(encode_labels(draw_part_map(scene, characters, None, 128, 128, geometry.cache())))
     reading = FrameReading(scene.frame_current, surface, read_camera(scene, 128, 128), 128, 128)
     return sha256(encode_labels(reading.draw()))

@@ -175,8 +175,8 @@ def run(what: str, stage, current, finish, until, tmp_path) -> None:
     elif what == "live preview":
         stage.magicanimate.live_preview = True
         live_preview.mark_changed()
-        live_preview._changed_at -= 10
-        live_preview.consider(current, stage)
+        live_preview._changed_at = live_preview._looked_at + 0.001
+        until(lambda: live_preview.consider(current, stage) or list(current.animations.poll()))
         stage.magicanimate.live_preview = False
     elif what == "panel":
         scene_facts.look_again(stage)
