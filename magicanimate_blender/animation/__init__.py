@@ -18,6 +18,7 @@ specs = variations(spec, 4)                            # one group; promote one 
 from .changes import Full, Partial, Plan, Unchanged, redo_only_settings, what_changed
 from .history import History
 from .job import Animation
+from .own_files import OwnFiles, replace_files
 from .presets import DRAFT, FINAL, PRESETS, Preset
 from .record import Record, ResultFolder
 from .running import Animations
@@ -34,6 +35,7 @@ __all__ = [
     "Full",
     "History",
     "JobSpec",
+    "OwnFiles",
     "Partial",
     "Plan",
     "Preset",
@@ -44,6 +46,7 @@ __all__ = [
     "State",
     "Unchanged",
     "redo_only_settings",
+    "replace_files",
     "variations",
     "what_changed",
 ]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
 
 import bpy
 
-from ..animation import PRESETS, Animation, ResultFolder, Snapshot, State
-from ..client import ClientError
+from ..animation import PRESETS, Animation, OwnFiles, ResultFolder, Snapshot, State, replace_files
+from ..client import ClientError, FileProblem
 from ..densepose.errors import DensePoseError
 from ..scene.errors import SceneError
 from ..scene.export import MAP_KINDS, export_part_maps
@@ -29,6 +28,8 @@ from .runtime import runtime
 COMMAND = "magicanimate"
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""
+FOLDERS, FILES = ("frames", "part_maps"), ("video.mp4", "recipe.json")
+"""What `animate` writes into --out."""
 TICK = 0.05
 
 _registered: object = None
@@ -99,6 +100,7 @@ def _add_frames(command: argparse.ArgumentParser) -> None:
 def animate(args: argparse.Namespace) -> int:
     scene = chosen_scene(args)
     choose(scene, args)
+    OwnFiles(args.out).require(FILES, FOLDERS)
     choose_server(args)
     current = runtime()
     _learn_engines(scene)
@@ -210,15 +212,14 @@ def follow(animation: Animation) -> Snapshot:
 
 
 def copy_result(folder: ResultFolder, out: Path) -> None:
-    """Raises SceneError if it can't be written there."""
+    """Copy the result to `out`, in place of an earlier run's. Raises FileProblem, with nothing but ours replaced."""
+    sources = zip(FOLDERS, (folder.frames, folder.maps), strict=True)
+    files = {f"{name}/{path.name}": path for name, source in sources for path in source.glob("*.png")}
     try:
-        for name, source in (("frames", folder.frames), ("part_maps", folder.maps)):
-            shutil.rmtree(out / name, ignore_errors=True)
-            shutil.copytree(source, out / name)
-        for path in (folder.video, folder.recipe):
-            shutil.copy2(path, out)
-    except OSError as error:
-        raise SceneError(f"{out} can't be written: {error.strerror or error}.", "Give another folder.") from error
+        replace_files(OwnFiles(out), {**files, **{name: folder.path / name for name in FILES}}, FOLDERS)
+    except FileProblem as error:
+        kept = f"{error.fix} The result itself is in {folder.path}."
+        raise FileProblem(error.detail, fix=kept, code=error.code) from error
 
 
 def _learn_engines(scene: bpy.types.Scene) -> None:

@@ -31,6 +31,47 @@ def test_animate_writes_everything_to_the_folder(ready, server, tmp_path, capsys
     assert "2 frames in" in capsys.readouterr().out
 
 
+def test_the_same_folder_again_gets_the_newer_result(ready, tmp_path):
+    words = ["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out"), "--frames"]
+    assert command_line.run([*words, "1-3"]) == 0
+    (tmp_path / "out/shot.blend").write_text("mine")
+    assert command_line.run([*words, "1-2"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out/frames").iterdir()) == ["000001.png", "000002.png"]
+    assert (tmp_path / "out/shot.blend").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["frames/0001.exr", "part_maps/deep/notes.txt", "video.mp4", "recipe.json"])
+def test_a_folder_with_other_files_is_refused_before_anything_is_computed(ready, server, tmp_path, capsys, name):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("rendered for a week")
+    assert command_line.run(["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert str(mine) in error
+    assert "Choose another folder" in error
+    assert mine.read_text() == "rendered for a week"
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
+    assert not server.jobs
+
+
+def test_a_file_that_came_meanwhile_is_kept_and_the_result_is_named(ready, current, tmp_path, capsys, monkeypatch):
+    mine = tmp_path / "out/frames/0001.exr"
+
+    def follow(animation):
+        mine.parent.mkdir(parents=True)
+        mine.write_text("rendered meanwhile")
+        return followed(animation)
+
+    followed = command_line.follow
+    monkeypatch.setattr(command_line, "follow", follow)
+    assert command_line.run(["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    (record,) = current.animations.history.records()
+    assert str(mine) in error
+    assert str(current.animations.history.folder(record.id).path) in error
+    assert mine.read_text() == "rendered meanwhile"
+
+
 def test_a_farm_names_its_server(ready, preferences, server, tmp_path, monkeypatch):
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     words = ["animate", "--reference", REFERENCE, "--consent", "--server", server.url]
