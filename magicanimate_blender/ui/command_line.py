@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -15,7 +16,7 @@ from ..client import ClientError, FileProblem
 from ..densepose.errors import DensePoseError
 from ..scene.errors import SceneError
 from ..scene.export import MAP_KINDS, export_part_maps
-from . import engine_settings, engines, flow, timer
+from . import engine_settings, engines, flow, messages, timer
 from .delivery import Delivery
 from .operators.character import video_size
 from .operators.export import write_video
@@ -37,6 +38,10 @@ _registered: object = None
 
 def run(arguments: list[str]) -> int:
     """One command. Returns its exit status; problems are one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a log that is watched gets each line at once, and any name
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    messages.clear()
     try:
         args = parser().parse_args(arguments)
     except SystemExit as end:  # argparse has said why
@@ -111,8 +116,7 @@ def animate(args: argparse.Namespace) -> int:
     animation = flow.animate(current, scene)
     now = follow(animation)
     if now.state is not State.DONE:
-        print(f"error: {now.message or now.title}. {now.fix}".strip(), file=sys.stderr)
-        return FAILED
+        return tell_end(now)
     copy_result(animation.folder, args.out)
     if args.plane:
         Delivery(current, animation.record, scene, "PLANE").finish()
@@ -209,6 +213,14 @@ def follow(animation: Animation) -> Snapshot:
         animation.cancel()
         raise
     return now
+
+
+def tell_end(now: Snapshot) -> int:
+    """Why there is no result, and the exit status: what is wrong in the scene, else what the server said."""
+    problem = messages.current()
+    text, fix = (problem.text, problem.fix) if problem else (now.message or now.title, now.fix)
+    print(f"error: {text.rstrip('.')}. {fix}".strip(), file=sys.stderr)
+    return BAD_INPUT if problem else FAILED
 
 
 def copy_result(folder: ResultFolder, out: Path) -> None:

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import bpy
 import pytest
 
@@ -5,6 +10,7 @@ from magicanimate_blender.ui import command_line
 from tests.magicanimate_blender.client.fake_server import TOKEN
 from tests.magicanimate_blender.ui.conftest import ASSETS
 
+ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = str(ASSETS / "sample_reference.png")
 
 
@@ -143,3 +149,38 @@ def test_a_failed_job_is_status_1(ready, server, tmp_path, capsys):
     words = ["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out")]
     assert command_line.run(words) == 1
     assert "It is full. Make room." in capsys.readouterr().err
+
+
+def test_a_problem_of_the_scene_is_told_in_its_own_words(ready, server, tmp_path, capsys):
+    ready.objects["Sample Female Body"].hide_render = True
+    words = ["animate", "--reference", REFERENCE, "--consent", "--out", str(tmp_path / "out")]
+    assert command_line.run(words) == 2
+    output = capsys.readouterr()
+    assert "Nothing of the character is drawn in this frame" in output.err
+    assert "camera icon" in output.err
+    assert "Cancelled" not in output.err
+    assert output.err.count("\n") == 1
+    assert not server.jobs
+
+
+FARM = """
+import sys
+import bpy
+bpy.ops.preferences.addon_enable(module="magicanimate_blender")
+bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+from magicanimate_blender.ui import command_line
+sys.exit(command_line.run(sys.argv[2:]))
+"""
+
+
+def test_a_farm_reads_the_log_line_by_line_and_as_utf8(stage_file, tmp_path):
+    """In a process of its own, on a system whose output is not UTF-8."""
+    (tmp_path / "farm.py").write_text(FARM)
+    words = ["export-maps", "--scene", "Zoë 東京", "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "BLENDER_USER_RESOURCES": str(tmp_path / "user")}
+    command = [sys.executable, str(tmp_path / "farm.py"), str(stage_file), *words]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT, timeout=120)
+    assert done.returncode == 2
+    (error,) = (line for line in done.stderr.decode().splitlines() if line.startswith("error:"))
+    assert "The file has no scene “Zoë 東京”" in error
+    assert b"Traceback" not in done.stderr
