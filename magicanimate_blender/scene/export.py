@@ -82,11 +82,15 @@ def export_video(
     path: str | Path,
     fps: float,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    for_players: bool = False,
 ) -> None:
     """Join PNGs of one size into a video by Blender's own FFmpeg.
 
-    path: .mp4 is H.264 without loss (4:4:4; colours come back within a level or two, so the nearest label colour is the
-    label), .mkv is FFV1, exact to the bit. progress: called with frames done and all of them. Raises SceneError.
+    path: .mkv is FFV1, exact to the bit; .mp4 is H.264 without loss in yuv444p (colours come back within a level or
+    two, so the nearest label colour is the label), which browsers, QuickTime and Windows do not play. for_players: a
+    .mp4 in yuv420p that they play, whose colours blend at borders, so that labels can't be read back from it.
+    progress: called with frames done and all of them. Raises SceneError.
     """
     path, files = Path(path), [Path(picture) for picture in pictures]
     if path.suffix not in (".mp4", ".mkv"):
@@ -97,7 +101,9 @@ def export_video(
             f"The picture “{missing.name}” is missing." if missing else "There are no frames to make a video of.",
             "Export the part maps first.",
         )
-    video = _video_scene(files, path, fps)
+    if for_players and path.suffix != ".mp4":
+        raise SceneError(f"“{path.name}” is no video for every player.", "Name it .mp4.")
+    video = _video_scene(files, path, fps, lossless=not for_players)
 
     def count(scene: bpy.types.Scene, *_: object) -> None:
         if progress is not None and scene == video:
@@ -145,7 +151,7 @@ def _write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def _video_scene(files: Sequence[Path], path: Path, fps: float) -> bpy.types.Scene:
+def _video_scene(files: Sequence[Path], path: Path, fps: float, *, lossless: bool) -> bpy.types.Scene:
     """A scene that holds nothing but the pictures, one a frame, and renders them untouched."""
     video = bpy.data.scenes.new("Part maps")
     editor = video.sequence_editor_create()
@@ -170,5 +176,6 @@ def _video_scene(files: Sequence[Path], path: Path, fps: float) -> bpy.types.Sce
         ffmpeg.format, ffmpeg.codec = "MKV", "FFV1"
     else:
         ffmpeg.format, ffmpeg.codec = "MPEG4", "H264"
-        ffmpeg.constant_rate_factor, ffmpeg.ffmpeg_preset = "LOSSLESS", "GOOD"
+        # Blender writes yuv444p where it may lose nothing, else yuv420p.
+        ffmpeg.constant_rate_factor, ffmpeg.ffmpeg_preset = "LOSSLESS" if lossless else "PERC_LOSSLESS", "GOOD"
     return video

@@ -88,7 +88,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     _add_frames(command)
     command.add_argument("--kind", choices=MAP_KINDS, default="labels")
-    command.add_argument("--video", type=Path, metavar="FILE", help="join them to a .mp4 or .mkv as well")
+    command.add_argument(
+        "--video", type=Path, metavar="FILE", help="join them, without loss, to a .mkv or .mp4 (yuv444p) as well"
+    )
+    command.add_argument(
+        "--for-players", action="store_true", help="with --video FILE.mp4: in yuv420p, which every player shows"
+    )
     command.add_argument("--mitten", action="store_true", help="closed hands")
     command.add_argument("--resume", action="store_true", help="keep files that are there")
     return top
@@ -127,6 +132,8 @@ def animate(args: argparse.Namespace) -> int:
 
 
 def export_maps(args: argparse.Namespace) -> int:
+    if args.for_players and (args.video is None or args.video.suffix != ".mp4"):
+        raise SceneError("--for-players says how a video is written.", "Give --video FILE.mp4 with it.")
     scene = chosen_scene(args)
     choose_frames(scene, args)
     frames, paths = frames_of(scene), []
@@ -139,7 +146,7 @@ def export_maps(args: argparse.Namespace) -> int:
         paths.append(step.path)
         print(f"Part map {step.done} of {step.total}", flush=True)
     if args.video:
-        write_video(scene, paths, args.video.resolve())
+        write_video(scene, paths, args.video.resolve(), for_players=args.for_players)
     print(f"{len(paths)} part maps in {args.out}")
     return DONE
 

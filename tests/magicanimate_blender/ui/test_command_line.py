@@ -127,6 +127,37 @@ def test_part_maps_are_exported(ready, tmp_path, capsys, kind):
     assert "Part map 3 of 3" in capsys.readouterr().out
 
 
+def test_a_video_for_players_is_written_on_request(ready, tmp_path, capsys):
+    av = pytest.importorskip("av", reason="PyAV reads the video back; not in every Blender's environment")
+    words = ["export-maps", "--out", str(tmp_path / "maps"), "--frames", "1-2", "--size", "64x64", "--for-players"]
+    path = tmp_path / "maps.mp4"
+    assert command_line.run([*words, "--video", str(path)]) == 0
+    with av.open(str(path)) as video:
+        assert (video.streams.video[0].pix_fmt, video.streams.video[0].frames) == ("yuv420p", 2)
+    capsys.readouterr()
+    for wrong in ([], ["--video", str(tmp_path / "maps.mkv")]):
+        assert command_line.run([*words, *wrong]) == 2
+        assert "--video FILE.mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("video", "name", "pixels"),
+    [
+        ("_for_players.mp4", "part_maps_for_players.mp4", "yuv420p"),
+        (".mp4", "part_maps.mp4", "yuv444p"),
+    ],
+)
+def test_the_panel_offers_both_videos(ready, tmp_path, video, name, pixels):
+    av = pytest.importorskip("av", reason="PyAV reads the video back; not in every Blender's environment")
+    ready.frame_end = 2
+    bpy.ops.magicanimate.export_maps(directory=str(tmp_path / "maps"), kind="colours", video=video)
+    with av.open(str(tmp_path / "maps" / name)) as written:
+        assert written.streams.video[0].pix_fmt == pixels
+    items = bpy.ops.magicanimate.export_maps.get_rna_type().properties["video"].enum_items
+    assert "Browsers" in items[".mp4"].description
+    assert "not for reading labels back" in items["_for_players.mp4"].description
+
+
 def test_exporting_without_a_character_is_status_2(scene, preferences, tmp_path, capsys):
     assert command_line.run(["export-maps", "--out", str(tmp_path / "maps")]) == 2
     assert "no rigged character" in capsys.readouterr().err
