@@ -25,6 +25,8 @@ from .running import Animations
 from .server_source import ServerSource
 from .spec import JobSpec, variations
 from .states import Snapshot, State
+from .trash import Trash, recover
+from .usage import Usage, Users, mentions, users_beside, users_noted
 
 __all__ = [
     "DRAFT",
@@ -44,9 +46,16 @@ __all__ = [
     "ServerSource",
     "Snapshot",
     "State",
+    "Trash",
     "Unchanged",
+    "Usage",
+    "Users",
+    "mentions",
+    "recover",
     "redo_only_settings",
     "replace_files",
+    "users_beside",
+    "users_noted",
     "variations",
     "what_changed",
 ]

@@ -180,7 +180,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return other.is_file() and one.stat().st_size == other.stat().st_size and _sha256(one) == _sha256(other)
+    if not other.is_file() or one.stat().st_size != other.stat().st_size:
+        return False
+    return one.stat().st_mtime_ns == other.stat().st_mtime_ns or _sha256(one) == _sha256(other)
 
 
 def _entry(path: Path) -> Entry:

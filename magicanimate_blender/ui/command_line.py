@@ -128,6 +128,9 @@ def animate(args: argparse.Namespace) -> int:
     if args.save:
         bpy.ops.wm.save_as_mainfile(filepath=str(args.save.resolve()), relative_remap=True)
     print(f"{now.frames} frames in {args.out}")
+    if (problem := messages.current()) is not None:  # what the saved file uses could not be copied beside it
+        print(f"error: {problem.text} {problem.fix}", file=sys.stderr)
+        return FAILED
     return DONE
 
 
