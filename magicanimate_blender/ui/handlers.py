@@ -111,16 +111,18 @@ def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None =
 
 
 @persistent
-def before_save(filepath: str, *_: object) -> None:
+def before_save(filepath: str = "", *_: object) -> None:
+    """filepath: of the file that is written, which Save Copy and Save Startup File make another than the open one."""
     beside.move_in(filepath)
     deletion.before_save()
 
 
 @persistent
-def after_save(filepath: str, *_: object) -> None:
-    beside.note_uses(filepath)
+def after_save(filepath: str = "", *_: object) -> None:
+    if filepath:
+        beside.note_uses(filepath)
     beside.move_back()
-    deletion.after_save(saved=bpy.data.filepath == filepath)
+    deletion.after_save(saved=filepath != "" and bpy.data.filepath == filepath)
 
 
 @persistent

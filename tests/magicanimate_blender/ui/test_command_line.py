@@ -195,12 +195,13 @@ def test_a_problem_of_the_scene_is_told_in_its_own_words(ready, server, tmp_path
 
 
 FARM = """
+import os
 import sys
 import bpy
 bpy.ops.preferences.addon_enable(module="magicanimate_blender")
 bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
 from magicanimate_blender.ui import command_line
-sys.exit(command_line.run(sys.argv[2:]))
+os._exit(command_line.run(sys.argv[2:]))  # at once: what was not written by now is lost
 """
 
 
@@ -208,9 +209,10 @@ def test_a_farm_reads_the_log_line_by_line_and_as_utf8(stage_file, tmp_path):
     """In a process of its own, on a system whose output is not UTF-8."""
     (tmp_path / "farm.py").write_text(FARM)
     words = ["export-maps", "--scene", "Zoë 東京", "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "BLENDER_USER_RESOURCES": str(tmp_path / "user")}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    environment["BLENDER_USER_RESOURCES"] = str(tmp_path / "user")
     command = [sys.executable, str(tmp_path / "farm.py"), str(stage_file), *words]
-    done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=120)
     assert done.returncode == 2
     (error,) = (line for line in done.stderr.decode().splitlines() if line.startswith("error:"))
     assert "The file has no scene “Zoë 東京”" in error

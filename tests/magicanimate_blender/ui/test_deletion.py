@@ -286,7 +286,7 @@ def test_a_blender_that_ends_without_saving_loses_nothing(result, current, shot,
     save()
     before = files_of(current, result)
     (tmp_path / "crash.py").write_text(CRASH)
-    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path / "user")}
+    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path / "user"), "PYTHONPATH": str(ROOT)}
     words = [str(shot), str(current.animations.history.root), result, end]
     done = subprocess.run(
         [sys.executable, str(tmp_path / "crash.py"), *words], cwd=ROOT, env=environment, capture_output=True, text=True
@@ -310,3 +310,15 @@ def test_what_is_deleted_in_a_moved_project_is_its_own_copy(result, current, sho
     save()
     assert not (moved / "magicanimate" / result).exists()
     assert {path: path.read_bytes() for path in original} == original
+
+
+def test_saving_the_startup_file_is_no_save_of_the_file(stage, current, finish, monkeypatch, tmp_path):
+    bpy.ops.magicanimate.animate()
+    animation = current.animations.poll()[-1][0]
+    finish(animation)
+    bpy.ops.ed.undo_push(message="the state to come back to")
+    delete(animation.id)
+    bpy.ops.wm.save_homefile()
+    bpy.ops.ed.undo()
+    assert animation.folder.fetched(4) == {0, 1, 2, 3}
+    assert uses_of(animation.id).planes == 1
