@@ -15,7 +15,7 @@ from .states import State
 
 FORMAT = 1
 OUR_NAME = re.compile(
-    r"job\.json|reference\.png|preview\.png|video\.mp4|recipe\.json|\.magicanimate\.json"
+    r"job\.json|owner\.json|to_place|reference\.png|preview\.png|video\.mp4|recipe\.json|\.magicanimate\.json"
     r"|(frames|maps|mattes)/\d{6}\.png|(.+/)?\.[^/]+\.[0-9a-f]{8}\.part"
 )
 """Names of the files in a result's folder."""

@@ -49,7 +49,7 @@ class Plan:
         """For the person who is about to delete it."""
         size = sum(path.stat().st_size for path in (*self.files, *self.copies))
         count = len(self.files) + len(self.copies)
-        said = [f"{count} files ({size / 1e6:.1f} MB) are deleted: frames, part maps, video, recipe."]
+        said = [f"{count} files ({max(size / 1e6, 0.1):.1f} MB) are deleted: frames, part maps, video, recipe."]
         if self.copies:
             said.append(f"{len(self.copies)} of them are the copies beside this file.")
         said += self.kept()
