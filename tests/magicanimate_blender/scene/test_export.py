@@ -111,6 +111,23 @@ def test_videos_keep_every_label(scene, walking, drawn, tmp_path, suffix):
         np.testing.assert_array_equal(distances.argmin(-1), labels)
 
 
+@pytest.mark.parametrize("mine", [b"", b"a render of last week", b"\x89PNG\r\n\x1a\n" + b"x" * 90])
+def test_pictures_that_are_no_exported_maps_are_not_replaced(scene, walking, tmp_path, mine):
+    path = tmp_path / f"{list(FRAMES)[1]:04d}.png"
+    path.write_bytes(mine)
+    with pytest.raises(SceneError, match="no exported part map"):
+        list(export(scene, walking, tmp_path, "labels"))
+    assert path.read_bytes() == mine
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_export_replaces_an_earlier_one(scene, walking, tmp_path):
+    for kind in ("labels", "colours", "iuv-bgr"):
+        steps = list(export(scene, walking, tmp_path, kind))
+        assert all(step.written for step in steps)
+        assert all(Image.open(step.path).text == {"Software": "MagicAnimate part map"} for step in steps)
+
+
 def test_a_video_for_players_is_yuv420p_and_the_lossless_one_is_not(scene, walking, tmp_path):
     av = pytest.importorskip("av", reason="PyAV reads the video back; not in every Blender's environment")
     steps = list(export(scene, walking, tmp_path / "colours", "colours"))
