@@ -8,8 +8,12 @@ import inference_server
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """`python -m module` with this interpreter, isolated from the user's environment if this process is."""
-    return [sys.executable, *(["-I"] if sys.flags.isolated else []), "-m", module, *arguments]
+    """`python -m module` with this interpreter, isolated from the user's environment if this process is.
+
+    Its output arrives at once and as UTF-8. An isolated Python reads no PYTHON... variables, so options say it.
+    """
+    isolated = ["-I"] if sys.flags.isolated else []
+    return [sys.executable, *isolated, "-u", "-X", "utf8", "-m", module, *arguments]
 
 
 def python_environment() -> dict[str, str]:

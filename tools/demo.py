@@ -16,7 +16,6 @@ import contextlib
 import io
 import json
 import platform
-import shutil
 import sys
 import tempfile
 import threading
@@ -32,7 +31,15 @@ import numpy as np
 from PIL import Image
 
 from inference_server.engines.registry import find_engine
-from magicanimate_blender.animation import Animation, Animations, JobSpec, ResultFolder, State
+from magicanimate_blender.animation import (
+    Animation,
+    Animations,
+    JobSpec,
+    OwnFiles,
+    ResultFolder,
+    State,
+    replace_files,
+)
 from magicanimate_blender.client import Client, ClientError, sha256
 from magicanimate_blender.densepose.errors import DensePoseError
 from magicanimate_blender.raster.png import encode_labels
@@ -47,6 +54,9 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "magicanimate_blender/assets/sample_reference.png"
 ENGINE, WEIGHTS = "magicanimate", "demo"
 FRAMES = 24
+FOLDERS = ("part_maps", "frames")
+RESULT_FILES = ("video.mp4", "recipe.json", "reference.png")
+SCENE, SHEET, SUMMARY = "scene.blend", "contact_sheet.png", "summary.json"
 SHEET_FRAMES, SHEET_TILE = 6, 256
 
 
@@ -78,11 +88,10 @@ class Shot:
 def demo(out: Path, steps: int | None = None) -> dict[str, Any]:
     """Returns what summary.json says. steps: of denoising, the engine's default if None.
 
-    Raises ClientError, DensePoseError.
+    Raises ClientError, DensePoseError; before anything is done where `out` holds files that are not an earlier demo's.
     """
     stage = Stages()
-    for name in ("part_maps", "frames"):
-        shutil.rmtree(out / name, ignore_errors=True)
+    OwnFiles(out).require((*RESULT_FILES, SCENE, SHEET, SUMMARY), FOLDERS)
     out.mkdir(parents=True, exist_ok=True)
     with stage("scene"):
         shot = sample_shot()
@@ -91,7 +100,8 @@ def demo(out: Path, steps: int | None = None) -> dict[str, Any]:
     size = animate(shot, out, stage, settings)
     with stage("plane"):
         add_result(shot, out, size)
-    contact_sheet(out, len(shot.frames)).save(out / "contact_sheet.png")
+    OwnFiles(out).note([SCENE])
+    contact_sheet(out, len(shot.frames)).save(out / SHEET)
     summary = {
         "frames": len(shot.frames),
         "size": list(size),
@@ -105,7 +115,8 @@ def demo(out: Path, steps: int | None = None) -> dict[str, Any]:
             **{name: version(name) for name in ("magicanimate-inference-server", "torch", "diffusers", "numpy")},
         },
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+    OwnFiles(out).note([SHEET, SUMMARY])
     return summary
 
 
@@ -162,7 +173,7 @@ def add_result(shot: Shot, out: Path, size: tuple[int, int]) -> None:
     clip = Clip("demo", "Demo", out / "frames", len(shot.frames), size, shot.fps, start=shot.frames.start)
     meshes = [bpy.data.objects[name] for character in shot.characters for name in character.meshes]
     add_plane(shot.scene, clip, depth=depth_before(shot.scene, meshes, shot.frames))
-    bpy.ops.wm.save_as_mainfile(filepath=str(out / "scene.blend"), relative_remap=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(out / SCENE), relative_remap=True)
 
 
 def output_size(client: Client) -> tuple[int, int]:
@@ -191,10 +202,10 @@ def wait_for(animation: Animation) -> None:
 
 
 def keep_result(folder: ResultFolder, out: Path) -> None:
-    shutil.copytree(folder.maps, out / "part_maps")
-    shutil.copytree(folder.frames, out / "frames")
-    for path in (folder.video, folder.recipe, folder.reference):
-        shutil.copy(path, out)
+    """In place of what an earlier run left in `out`. Raises FileProblem where that would touch other files."""
+    sources = zip(FOLDERS, (folder.maps, folder.frames), strict=True)
+    files = {f"{name}/{path.name}": path for name, source in sources for path in source.glob("*.png")}
+    replace_files(OwnFiles(out), {**files, **{name: folder.path / name for name in RESULT_FILES}}, FOLDERS)
 
 
 def contact_sheet(out: Path, frames: int) -> Image.Image:

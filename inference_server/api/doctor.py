@@ -179,7 +179,8 @@ def describe_device() -> dict[str, Any]:
         done = subprocess.run(
             python_command("inference_server.engines.device"),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=DEVICE_TIMEOUT,
             env=python_environment(),
         )

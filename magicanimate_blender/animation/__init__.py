@@ -18,12 +18,15 @@ specs = variations(spec, 4)                            # one group; promote one 
 from .changes import Full, Partial, Plan, Unchanged, redo_only_settings, what_changed
 from .history import History
 from .job import Animation
+from .own_files import OwnFiles, replace_files
 from .presets import DRAFT, FINAL, PRESETS, Preset
 from .record import Record, ResultFolder
 from .running import Animations
 from .server_source import ServerSource
 from .spec import JobSpec, variations
 from .states import Snapshot, State
+from .trash import Trash, recover
+from .usage import Usage, Users, mentions, users_beside, users_noted
 
 __all__ = [
     "DRAFT",
@@ -34,6 +37,7 @@ __all__ = [
     "Full",
     "History",
     "JobSpec",
+    "OwnFiles",
     "Partial",
     "Plan",
     "Preset",
@@ -42,8 +46,16 @@ __all__ = [
     "ServerSource",
     "Snapshot",
     "State",
+    "Trash",
     "Unchanged",
+    "Usage",
+    "Users",
+    "mentions",
+    "recover",
     "redo_only_settings",
+    "replace_files",
+    "users_beside",
+    "users_noted",
     "variations",
     "what_changed",
 ]

@@ -1,12 +1,11 @@
 """Results on disk, newest first."""
 
-import os
-import shutil
 import uuid
 from pathlib import Path
 
 from ..client import FileProblem
 from .record import Record, ResultFolder
+from .trash import Trash
 
 
 class History:
@@ -40,21 +39,10 @@ class History:
         return next((path for path in (folder.preview, folder.frame(0)) if path.is_file()), None)
 
     def delete(self, job: str) -> None:
-        """Delete a result's files; none being there is well. Raises FileProblem when some can't be deleted."""
-        folder = self.folder(job).path
-        if not folder.is_dir():
-            return
-        # Renamed first: whatever happens then, nobody takes half of it for a result.
-        doomed = folder.with_name(f".{folder.name}.deleted")
-        try:
-            os.replace(folder, doomed)
-            shutil.rmtree(doomed)
-        except OSError as error:
-            raise FileProblem(
-                f"{folder} can't be deleted: {error.strerror or error}",
-                fix="Close programs that use its files, then try again.",
-                code="file-problem",
-            ) from error
+        """Delete a result's files for good; none being there is well. Raises FileProblem when some can't be deleted."""
+        trash = Trash(self.root)
+        trash.throw(self.folder(job).files())
+        trash.empty(str(uuid.UUID(job)))
 
     def _read(self) -> tuple[list[Record], list[Path]]:
         records, damaged = [], []

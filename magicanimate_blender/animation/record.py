@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +14,11 @@ from .spec import JobSpec
 from .states import State
 
 FORMAT = 1
+OUR_NAME = re.compile(
+    r"job\.json|owner\.json|to_place|reference\.png|preview\.png|video\.mp4|recipe\.json|\.magicanimate\.json"
+    r"|(frames|maps|mattes)/\d{6}\.png|(.+/)?\.[^/]+\.[0-9a-f]{8}\.part"
+)
+"""Names of the files in a result's folder."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,13 @@ class ResultFolder:
 
     def map(self, frame: int) -> Path:
         return self.maps / f"{frame + 1:06d}.png"
+
+    def files(self) -> list[Path]:
+        """All files that we write, also unfinished ones. What somebody else put into the folder is not among them."""
+        if not self.path.is_dir():
+            return []
+        present = ((path, path.relative_to(self.path).as_posix()) for path in self.path.rglob("*") if path.is_file())
+        return [path for path, name in present if OUR_NAME.fullmatch(name)]
 
     def fetched(self, count: int) -> set[int]:
         """Which of `count` frames are there."""

@@ -24,6 +24,13 @@ class Uses:
     def __bool__(self) -> bool:
         return bool(self.planes or self.images or self.compositor_nodes or self.strips)
 
+    def counted(self) -> list[str]:
+        """In words: ["2 planes", "1 strip"]. Images are named where nothing else shows them."""
+        counts = {"plane": self.planes, "compositor node": self.compositor_nodes, "strip": self.strips}
+        if not any(counts.values()):
+            counts = {"image sequence": self.images}
+        return [f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts.items() if count]
+
 
 def uses_of(clip_id: str) -> Uses:
     return Uses(

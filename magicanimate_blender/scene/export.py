@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import struct
+import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,12 @@ MapKind = Literal["labels", "colours", "iuv-bgr", "iuv-rgb"]
 """labels: indexed PNG, label = index, with the palette of the training clips. colours: the same as RGB.
 iuv-bgr: as DensePose's own tools write it through OpenCV: red V, green U, blue part. iuv-rgb: the other way round."""
 MAP_KINDS: tuple[MapKind, ...] = get_args(MapKind)
+
+
+IHDR_END = 33
+"""Bytes of a PNG up to the end of its first chunk."""
+SIGN = b"tEXtSoftware\0MagicAnimate part map"
+"""Type and contents of a chunk that exported maps have."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,16 @@ def export_part_maps(
     """Write the frames' maps into a folder, one per next(): show progress, and stop whenever you like by closing it.
 
     resume: keep files that are there (after a stop; not after the scene changed). A file is whole or not there at all.
-    mitten: closed fingers, for labels and colours. Raises SceneError, also where the folder cannot be written.
+    mitten: closed fingers, for labels and colours. Raises SceneError, also where the folder cannot be written, or where
+    it holds other pictures of those names, as Blender's own renders have them.
     """
     folder, frames = Path(folder), list(frames)
     if kind not in MAP_KINDS:
         raise SceneError(f"“{kind}” is no kind of part map.", f"Choose one of {', '.join(MAP_KINDS)}.")
     kept = {frame for frame in frames if resume and frame_path(folder, frame).exists()}
+    foreign = [] if resume else [path for path in (frame_path(folder, frame) for frame in frames) if _is_foreign(path)]
+    if foreign:
+        raise SceneError(f"“{foreign[0]}” would be replaced, but it is no exported part map.", "Choose another folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         to_draw = [frame for frame in frames if frame not in kept]
@@ -69,7 +81,7 @@ def export_part_maps(
             for done, frame in enumerate(frames, 1):
                 path = frame_path(folder, frame)
                 if frame not in kept:
-                    _write_whole(path, next(drawn))
+                    _write_whole(path, _signed(next(drawn)))
                 yield ExportedFrame(frame, path, frame not in kept, done, len(frames))
     except OSError as error:
         raise SceneError(
@@ -82,11 +94,15 @@ def export_video(
     path: str | Path,
     fps: float,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    for_players: bool = False,
 ) -> None:
     """Join PNGs of one size into a video by Blender's own FFmpeg.
 
-    path: .mp4 is H.264 without loss (4:4:4; colours come back within a level or two, so the nearest label colour is the
-    label), .mkv is FFV1, exact to the bit. progress: called with frames done and all of them. Raises SceneError.
+    path: .mkv is FFV1, exact to the bit; .mp4 is H.264 without loss in yuv444p (colours come back within a level or
+    two, so the nearest label colour is the label), which browsers, QuickTime and Windows do not play. for_players: a
+    .mp4 in yuv420p that they play, whose colours blend at borders, so that labels can't be read back from it.
+    progress: called with frames done and all of them. Raises SceneError.
     """
     path, files = Path(path), [Path(picture) for picture in pictures]
     if path.suffix not in (".mp4", ".mkv"):
@@ -97,7 +113,9 @@ def export_video(
             f"The picture “{missing.name}” is missing." if missing else "There are no frames to make a video of.",
             "Export the part maps first.",
         )
-    video = _video_scene(files, path, fps)
+    if for_players and path.suffix != ".mp4":
+        raise SceneError(f"“{path.name}” is no video for every player.", "Name it .mp4.")
+    video = _video_scene(files, path, fps, lossless=not for_players)
 
     def count(scene: bpy.types.Scene, *_: object) -> None:
         if progress is not None and scene == video:
@@ -135,6 +153,24 @@ def _drawn(
         yield encode_labels(labels) if kind == "labels" else encode_rgb(np.ascontiguousarray(PALETTE[labels]))
 
 
+def _signed(png: bytes) -> bytes:
+    """With a text chunk that says whose picture it is."""
+    return (
+        png[:IHDR_END] + struct.pack(">I", len(SIGN) - 4) + SIGN + struct.pack(">I", zlib.crc32(SIGN)) + png[IHDR_END:]
+    )
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether there is a file that we did not write."""
+    try:
+        with path.open("rb") as file:
+            return SIGN not in file.read(IHDR_END + 4 + len(SIGN))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def _write_whole(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".part")
     try:
@@ -145,7 +181,7 @@ def _write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def _video_scene(files: Sequence[Path], path: Path, fps: float) -> bpy.types.Scene:
+def _video_scene(files: Sequence[Path], path: Path, fps: float, *, lossless: bool) -> bpy.types.Scene:
     """A scene that holds nothing but the pictures, one a frame, and renders them untouched."""
     video = bpy.data.scenes.new("Part maps")
     editor = video.sequence_editor_create()
@@ -170,5 +206,6 @@ def _video_scene(files: Sequence[Path], path: Path, fps: float) -> bpy.types.Sce
         ffmpeg.format, ffmpeg.codec = "MKV", "FFV1"
     else:
         ffmpeg.format, ffmpeg.codec = "MPEG4", "H264"
-        ffmpeg.constant_rate_factor, ffmpeg.ffmpeg_preset = "LOSSLESS", "GOOD"
+        # Blender writes yuv444p where it may lose nothing, else yuv420p.
+        ffmpeg.constant_rate_factor, ffmpeg.ffmpeg_preset = "LOSSLESS" if lossless else "PERC_LOSSLESS", "GOOD"
     return video

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..client import Client, ClientError
 from .advice import advise
 from .folder import Notes, ServerFolder
-from .processes import clean_environment, end, spawn, terminate
+from .processes import clean_environment, end, python_command, spawn, terminate
 from .pythons import find_python
 from .running import find_running
 from .torch_build import TorchBuild, choose_build, probe_gpu
@@ -138,7 +138,7 @@ class InstallTask:
         self._say(f"Python {'.'.join(map(str, python.version))} at {python.executable}")
         if self._folder.environment.exists():
             shutil.rmtree(self._folder.environment)
-        self._command([python.executable, "-I", "-m", "venv", self._folder.environment], "The environment")
+        self._command(python_command(python.executable, "-m", "venv", self._folder.environment), "The environment")
 
     def _update_pip(self) -> None:
         if self._pip_version() >= OLDEST_PIP:
@@ -167,7 +167,7 @@ class InstallTask:
         self._pip(["install", str(self._wheel)], "The server")
 
     def _check_server(self) -> None:
-        self._command([self._folder.python, "-I", "-m", "inference_server", "--version"], "The server")
+        self._command(python_command(self._folder.python, "-m", "inference_server", "--version"), "The server")
 
     # how
 
@@ -178,7 +178,7 @@ class InstallTask:
             options += ["--progress-bar", "raw"] if version >= (24, 1) else []
             options += ["--resume-retries", "20"] if version >= OLDEST_PIP else []
             arguments = ["install", *options, *arguments[1:]]
-        self._command([self._folder.python, "-I", "-m", "pip", *arguments], what)
+        self._command(python_command(self._folder.python, "-m", "pip", *arguments), what)
 
     def _pip_version(self) -> tuple[int, ...]:
         packages = "Lib/site-packages" if (self._folder.environment / "Lib").is_dir() else "lib/python3*/site-packages"

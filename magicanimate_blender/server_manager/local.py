@@ -11,7 +11,7 @@ from ..client import Client, ClientError, ServerUnreachable
 from .advice import advise
 from .folder import numbers
 from .installation import Installation
-from .processes import end, spawn
+from .processes import end, python_command, spawn
 from .running import Running, find_running
 
 START_SECONDS = 60.0
@@ -114,7 +114,7 @@ class LocalServer:
     def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
         """The process, and where its lines begin in the log."""
         folder = self.installation.folder
-        command: list[str | Path] = [self.installation.python, "-I", "-m", "inference_server", "serve"]
+        command = python_command(self.installation.python, "-m", "inference_server", "serve")
         try:
             with folder.log.open("ab") as log:
                 begin = log.tell()

@@ -12,10 +12,17 @@ from typing import IO, Any
 WINDOWS = sys.platform == "win32"
 
 
+def python_command(python: str | Path, *arguments: str | Path) -> list[str | Path]:
+    """A Python that is led by nothing of this computer's, and whose output arrives at once and as UTF-8.
+
+    An isolated Python reads no PYTHON... variables: PYTHONUTF8 and PYTHONUNBUFFERED must be options.
+    """
+    return [python, "-I", "-u", "-X", "utf8", *arguments]
+
+
 def clean_environment() -> dict[str, str]:
     """This process's environment without what would lead another Python to Blender's modules."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 
 def spawn(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..client import ClientError
-from .processes import WINDOWS, clean_environment
+from .processes import WINDOWS, clean_environment, python_command
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 """The server needs the first; the newest is what its dependencies have been tested with."""
@@ -62,7 +62,7 @@ def probe(executable: str) -> Python | str:
         return ""
     try:
         run = subprocess.run(
-            [path, "-I", "-c", PROBE],
+            python_command(path, "-c", PROBE),
             capture_output=True,
             timeout=PROBE_SECONDS,
             env=clean_environment(),

@@ -4,6 +4,7 @@ import bpy
 
 from . import (
     command_line,
+    deletion,
     engine_settings,
     geometry,
     handlers,
@@ -33,6 +34,7 @@ MODULES = (
     geometry,
     overlay,
     runtime,
+    deletion,
     handlers,
     timer,
     command_line,

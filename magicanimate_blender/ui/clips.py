@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from pathlib import Path
 
 import bpy
 
-from ..animation import Record, ResultFolder
+from ..animation import OwnFiles, Record, ResultFolder
 from ..client.files import file_problem
 from ..raster.png import decode_labels
 from ..results import Clip, write_mattes
@@ -48,23 +48,28 @@ def planned_clip(runtime: Runtime, record: Record, *, cut_out: bool) -> Clip:
 
 
 def write_files(folder: ResultFolder, clip: Clip) -> None:
-    """Copy the frames to where the clip wants them, and draw its mattes. In any thread. Raises FileProblem."""
+    """Copy the frames to where the clip wants them, and draw its mattes. In any thread. Raises FileProblem.
+
+    Files that are there stay as they are: they may have been retouched.
+    """
     try:
+        own = OwnFiles(clip.frames.parent)
         if clip.frames != folder.frames:
-            clip.frames.mkdir(parents=True, exist_ok=True)
-            for path in folder.frames.glob("*.png"):
-                shutil.copy2(path, clip.frames / path.name)
+            own.add({f"{clip.frames.name}/{path.name}": path for path in folder.frames.glob("*.png")})
         if clip.mattes is not None:
-            maps = (decode_labels(folder.map(n).read_bytes()) for n in range(clip.count))
-            write_mattes(maps, clip.mattes, **_edge(clip.size[1]))
+            _add_mattes(folder, clip, own)
     except OSError as error:
         raise file_problem(clip.frames.parent, error) from error
 
 
-def delete_copy(job: str) -> None:
-    """Delete the frames that were copied beside the open file."""
-    if bpy.data.filepath:
-        shutil.rmtree(Path(bpy.data.filepath).parent / FOLDER / job, ignore_errors=True)
+def _add_mattes(folder: ResultFolder, clip: Clip, own: OwnFiles) -> None:
+    assert clip.mattes is not None
+    if all((clip.mattes / clip.file(n)).is_file() for n in range(clip.count)):
+        return
+    with tempfile.TemporaryDirectory() as drawn:
+        maps = (decode_labels(folder.map(n).read_bytes()) for n in range(clip.count))
+        write_mattes(maps, Path(drawn), **_edge(clip.size[1]))
+        own.add({f"{clip.mattes.name}/{path.name}": path for path in Path(drawn).iterdir()})
 
 
 def _edge(height: int) -> dict[str, int]:

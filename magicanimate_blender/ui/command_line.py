@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
 
 import bpy
 
-from ..animation import PRESETS, Animation, ResultFolder, Snapshot, State
-from ..client import ClientError
+from ..animation import PRESETS, Animation, OwnFiles, ResultFolder, Snapshot, State, replace_files
+from ..client import ClientError, FileProblem
 from ..densepose.errors import DensePoseError
 from ..scene.errors import SceneError
 from ..scene.export import MAP_KINDS, export_part_maps
-from . import engine_settings, engines, flow, timer
+from . import engine_settings, engines, flow, messages, timer
 from .delivery import Delivery
 from .operators.character import video_size
 from .operators.export import write_video
@@ -29,6 +29,8 @@ from .runtime import runtime
 COMMAND = "magicanimate"
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""
+FOLDERS, FILES = ("frames", "part_maps"), ("video.mp4", "recipe.json")
+"""What `animate` writes into --out."""
 TICK = 0.05
 
 _registered: object = None
@@ -36,6 +38,10 @@ _registered: object = None
 
 def run(arguments: list[str]) -> int:
     """One command. Returns its exit status; problems are one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a log that is watched gets each line at once, and any name
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    messages.clear()
     try:
         args = parser().parse_args(arguments)
     except SystemExit as end:  # argparse has said why
@@ -82,7 +88,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     _add_frames(command)
     command.add_argument("--kind", choices=MAP_KINDS, default="labels")
-    command.add_argument("--video", type=Path, metavar="FILE", help="join them to a .mp4 or .mkv as well")
+    command.add_argument(
+        "--video", type=Path, metavar="FILE", help="join them, without loss, to a .mkv or .mp4 (yuv444p) as well"
+    )
+    command.add_argument(
+        "--for-players", action="store_true", help="with --video FILE.mp4: in yuv420p, which every player shows"
+    )
     command.add_argument("--mitten", action="store_true", help="closed hands")
     command.add_argument("--resume", action="store_true", help="keep files that are there")
     return top
@@ -99,6 +110,7 @@ def _add_frames(command: argparse.ArgumentParser) -> None:
 def animate(args: argparse.Namespace) -> int:
     scene = chosen_scene(args)
     choose(scene, args)
+    OwnFiles(args.out).require(FILES, FOLDERS)
     choose_server(args)
     current = runtime()
     _learn_engines(scene)
@@ -109,18 +121,22 @@ def animate(args: argparse.Namespace) -> int:
     animation = flow.animate(current, scene)
     now = follow(animation)
     if now.state is not State.DONE:
-        print(f"error: {now.message or now.title}. {now.fix}".strip(), file=sys.stderr)
-        return FAILED
+        return tell_end(now)
     copy_result(animation.folder, args.out)
     if args.plane:
         Delivery(current, animation.record, scene, "PLANE").finish()
     if args.save:
         bpy.ops.wm.save_as_mainfile(filepath=str(args.save.resolve()), relative_remap=True)
     print(f"{now.frames} frames in {args.out}")
+    if (problem := messages.current()) is not None:  # what the saved file uses could not be copied beside it
+        print(f"error: {problem.text} {problem.fix}", file=sys.stderr)
+        return FAILED
     return DONE
 
 
 def export_maps(args: argparse.Namespace) -> int:
+    if args.for_players and (args.video is None or args.video.suffix != ".mp4"):
+        raise SceneError("--for-players says how a video is written.", "Give --video FILE.mp4 with it.")
     scene = chosen_scene(args)
     choose_frames(scene, args)
     frames, paths = frames_of(scene), []
@@ -133,7 +149,7 @@ def export_maps(args: argparse.Namespace) -> int:
         paths.append(step.path)
         print(f"Part map {step.done} of {step.total}", flush=True)
     if args.video:
-        write_video(scene, paths, args.video.resolve())
+        write_video(scene, paths, args.video.resolve(), for_players=args.for_players)
     print(f"{len(paths)} part maps in {args.out}")
     return DONE
 
@@ -209,16 +225,23 @@ def follow(animation: Animation) -> Snapshot:
     return now
 
 
+def tell_end(now: Snapshot) -> int:
+    """Why there is no result, and the exit status: what is wrong in the scene, else what the server said."""
+    problem = messages.current()
+    text, fix = (problem.text, problem.fix) if problem else (now.message or now.title, now.fix)
+    print(f"error: {text.rstrip('.')}. {fix}".strip(), file=sys.stderr)
+    return BAD_INPUT if problem else FAILED
+
+
 def copy_result(folder: ResultFolder, out: Path) -> None:
-    """Raises SceneError if it can't be written there."""
+    """Copy the result to `out`, in place of an earlier run's. Raises FileProblem, with nothing but ours replaced."""
+    sources = zip(FOLDERS, (folder.frames, folder.maps), strict=True)
+    files = {f"{name}/{path.name}": path for name, source in sources for path in source.glob("*.png")}
     try:
-        for name, source in (("frames", folder.frames), ("part_maps", folder.maps)):
-            shutil.rmtree(out / name, ignore_errors=True)
-            shutil.copytree(source, out / name)
-        for path in (folder.video, folder.recipe):
-            shutil.copy2(path, out)
-    except OSError as error:
-        raise SceneError(f"{out} can't be written: {error.strerror or error}.", "Give another folder.") from error
+        replace_files(OwnFiles(out), {**files, **{name: folder.path / name for name in FILES}}, FOLDERS)
+    except FileProblem as error:
+        kept = f"{error.fix} The result itself is in {folder.path}."
+        raise FileProblem(error.detail, fix=kept, code=error.code) from error
 
 
 def _learn_engines(scene: bpy.types.Scene) -> None:

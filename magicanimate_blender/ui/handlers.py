@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import bpy
 from bpy.app.handlers import persistent
 
 from ..animation import Animation
 from ..results import colours
 from ..scene import scratch
-from . import beside, geometry, live_preview, messages, overlay, preferences, runtime, scene_facts
+from . import beside, deletion, geometry, live_preview, messages, overlay, preferences, runtime, scene_facts
 from .messages import Message
 from .settings import remember_job
 
@@ -54,6 +56,9 @@ def before_load(*_: object) -> None:
 def after_load(*_: object) -> None:
     """Find the file's unfinished jobs again, and follow its scenes' view transforms."""
     scratch.remove_left_over()
+    deletion.close()
+    with suppress(KeyError):  # registered, but not enabled
+        deletion.recover_lost(preferences.preferences().results_folder)
     colours.follow_views(_owner)
     find_jobs_again()
     for scene in bpy.data.scenes:
@@ -93,9 +98,10 @@ def before_undo(*_: object) -> None:
 def after_undo(*_: object) -> None:
     """Undo replaced the scenes in memory; jobs go on, and their scenes still know them."""
     scratch.remove_left_over()
+    deletion.follow_undo()
     scenes = {scene.session_uid: scene for scene in bpy.data.scenes}
     for job, uid in _scene_of_job.items():
-        if uid in scenes:
+        if uid in scenes and not deletion.is_deleted(job):
             remember_job(scenes[uid], job)
     geometry.forget_if_other()
     overlay.forget()
@@ -124,14 +130,25 @@ def after_frame_change(scene: bpy.types.Scene, *_: object) -> None:
 
 
 @persistent
-def before_save(filepath: str, *_: object) -> None:
+def before_save(filepath: str = "", *_: object) -> None:
+    """filepath: of the file that is written, which Save Copy and Save Startup File make another than the open one."""
     scratch.close_all()
     beside.move_in(filepath)
+    deletion.before_save()
 
 
 @persistent
-def after_save(*_: object) -> None:
+def after_save(filepath: str = "", *_: object) -> None:
+    if filepath:
+        beside.note_uses(filepath)
     beside.move_back()
+    deletion.after_save(saved=filepath != "" and bpy.data.filepath == filepath)
+
+
+@persistent
+def after_failed_save(*_: object) -> None:
+    beside.move_back()
+    deletion.after_save(saved=False)
 
 
 def _reconnect() -> None:
@@ -142,6 +159,7 @@ def _reconnect() -> None:
 HANDLERS = {
     "save_pre": before_save,
     "save_post": after_save,
+    "save_post_fail": after_failed_save,
     "load_pre": before_load,
     "load_post": after_load,
     "undo_pre": before_undo,

@@ -149,6 +149,9 @@ class SceneSettings(bpy.types.PropertyGroup):
     )
     all_scenes: BoolProperty(name="All Results", description="Also results of other scenes and files")
     jobs: CollectionProperty(type=SceneJob)
+    deleted: CollectionProperty(
+        type=SceneJob, description="Results that were deleted since the file was saved; undo changes this list, too"
+    )
 
 
 def settings_of(scene: bpy.types.Scene) -> SceneSettings:

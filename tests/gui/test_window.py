@@ -65,3 +65,10 @@ def test_the_real_server_is_installed(chroot: Path, archive: Path, pip_settings:
         limit_s=1500, online=True,
     )  # fmt: skip
     assert run.status == 0, run.report()
+
+
+def test_a_result_is_deleted_after_a_question_and_comes_back_by_undo(
+    chroot: Path, archive: Path, pictures: Path
+) -> None:
+    run = run_in_window(chroot, DRIVERS / "delete_result.py", pictures, extensions=[archive], limit_s=600)
+    assert run.status == 0, run.report()

@@ -21,9 +21,19 @@ KINDS = [
 ]
 VIDEOS = [
     ("NONE", "No Video", "Only the pictures"),
-    (".mp4", "MP4", "H.264 without loss"),
-    (".mkv", "MKV", "FFV1, exact to the bit"),
+    (
+        "_for_players.mp4",
+        "MP4 for Players",
+        "H.264, yuv420p: every player shows it. Colours blend at borders: not for reading labels back",
+    ),
+    (
+        ".mp4",
+        "MP4, Lossless",
+        "H.264 without loss, yuv444p: for other tools. Browsers, QuickTime and Windows do not play it",
+    ),
+    (".mkv", "MKV, Lossless", "FFV1, exact to the bit: for other tools"),
 ]
+"""What follows “part_maps” in the file's name."""
 
 
 class MAGICANIMATE_OT_export_maps(bpy.types.Operator):
@@ -100,14 +110,16 @@ class MAGICANIMATE_OT_export_maps(bpy.types.Operator):
     @tells_errors
     def _finish(self, context: bpy.types.Context) -> set[str]:
         if self.video != "NONE" and self._paths:
-            write_video(context.scene, self._paths, self._paths[0].parent / f"part_maps{self.video}")
+            path = self._paths[0].parent / f"part_maps{self.video}"
+            write_video(context.scene, self._paths, path, for_players="players" in self.video)
         self.report({"INFO"}, f"{len(self._paths)} part maps are in {bpy.path.abspath(self.directory)}")
         return {"FINISHED"}
 
 
-def write_video(scene: bpy.types.Scene, pictures: list[Path], path: Path) -> None:
+def write_video(scene: bpy.types.Scene, pictures: list[Path], path: Path, *, for_players: bool) -> None:
     """Raises SceneError."""
-    export_video(pictures, path, scene.render.fps / scene.render.fps_base / scene.magicanimate.frame_step)
+    fps = scene.render.fps / scene.render.fps_base / scene.magicanimate.frame_step
+    export_video(pictures, path, fps, for_players=for_players)
 
 
 def menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import bpy
 
+from ...results.sequence import stored_path
 from ...scene.errors import SceneError
+from ..beside import PICTURE
 from .common import tells_errors
 
 
@@ -42,11 +44,19 @@ class MAGICANIMATE_OT_give_consent(bpy.types.Operator):
 
 
 def load_picture(path: Path) -> bpy.types.Image:
-    """Raises SceneError if Blender can't read it."""
+    """The image of a file, with a path relative to the saved .blend if it lies beside or below that.
+
+    Raises SceneError if Blender can't read it.
+    """
+    known = {image.session_uid for image in bpy.data.images}
     try:
-        return bpy.data.images.load(str(path), check_existing=True)
+        image = bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError:
         raise SceneError(f"{path.name} can't be read as a picture.", "Choose a PNG or JPEG file.") from None
+    if image.session_uid not in known:  # else it is the person's own
+        image[PICTURE] = True
+        image.filepath = stored_path(path)
+    return image
 
 
 CLASSES = (MAGICANIMATE_OT_open_reference, MAGICANIMATE_OT_give_consent)

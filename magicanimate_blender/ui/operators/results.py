@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from ... import results
@@ -9,12 +11,13 @@ from ...animation import Record
 from ...client import ClientError
 from ...densepose.errors import DensePoseError
 from ...scene.errors import SceneError
-from .. import clips, messages, thumbnails
+from .. import clips, deletion, messages
 from ..delivery import Delivery
 from ..runtime import runtime
-from ..settings import forget_job
 from .common import OfResult, tells_errors
 
+DIALOG_WIDTH, DIALOG_LETTERS = 420, 68
+"""Pixels at interface scale 1, and letters of a line that fit into them."""
 FILLED = 0.9
 """How much of an editor its picture fills; the header needs some."""
 
@@ -124,27 +127,38 @@ class MAGICANIMATE_OT_delete_result(OfResult, bpy.types.Operator):
     bl_idname = "magicanimate.delete_result"
     bl_label = "Delete"
     bl_description = "Delete this result with its files, and take it out of the open file wherever it is shown"
-    bl_options = {"REGISTER"}
+    bl_options = {"UNDO"}  # not REGISTER: Repeat Last would delete the next result unasked
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode not in ("OBJECT", "POSE"):
+            cls.poll_message_set("In this mode undo could not bring the result back: switch to Object Mode.")
+            return False
+        return super().poll(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+        return self._ask(context)
+
+    @tells_errors
+    def _ask(self, context: bpy.types.Context) -> set[str]:
+        record = self.record(context)
+        self.job = record.id  # of the dialog: another may be selected meanwhile
+        self._sentences = deletion.plan(runtime(), record).sentences()
+        return context.window_manager.invoke_props_dialog(
+            self, width=DIALOG_WIDTH, title=f"Delete “{clips.title_of(record)}”?", confirm_text="Delete"
+        )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for sentence in self._sentences:
+            column = self.layout.column(align=True)
+            for line in textwrap.wrap(sentence, DIALOG_LETTERS):
+                column.label(text=line, translate=False)
 
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        delete(self.record(context).id)
+        for sentence in deletion.delete(runtime(), self.record(context)).kept():
+            self.report({"INFO"}, sentence)
         return {"FINISHED"}
-
-
-def delete(job: str) -> None:
-    """Everything of a result: its uses, its copy beside the file, its folder. Raises FileProblem."""
-    current = runtime()
-    results.remove(job)
-    current.animations.forget(job)
-    clips.delete_copy(job)
-    current.animations.history.delete(job)
-    forget_job(job)
-    thumbnails.forget(job)
-    current.forget_records()
 
 
 def show_side_by_side(context: bpy.types.Context, records: list[Record]) -> None:

@@ -111,6 +111,41 @@ def test_videos_keep_every_label(scene, walking, drawn, tmp_path, suffix):
         np.testing.assert_array_equal(distances.argmin(-1), labels)
 
 
+@pytest.mark.parametrize("mine", [b"", b"a render of last week", b"\x89PNG\r\n\x1a\n" + b"x" * 90])
+def test_pictures_that_are_no_exported_maps_are_not_replaced(scene, walking, tmp_path, mine):
+    path = tmp_path / f"{list(FRAMES)[1]:04d}.png"
+    path.write_bytes(mine)
+    with pytest.raises(SceneError, match="no exported part map"):
+        list(export(scene, walking, tmp_path, "labels"))
+    assert path.read_bytes() == mine
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_export_replaces_an_earlier_one(scene, walking, tmp_path):
+    for kind in ("labels", "colours", "iuv-bgr"):
+        steps = list(export(scene, walking, tmp_path, kind))
+        assert all(step.written for step in steps)
+        assert all(Image.open(step.path).text == {"Software": "MagicAnimate part map"} for step in steps)
+
+
+def test_a_video_for_players_is_yuv420p_and_the_lossless_one_is_not(scene, walking, tmp_path):
+    av = pytest.importorskip("av", reason="PyAV reads the video back; not in every Blender's environment")
+    steps = list(export(scene, walking, tmp_path / "colours", "colours"))
+    files = [step.path for step in steps]
+    pictures = {}
+    for for_players in (False, True):
+        path = tmp_path / f"{for_players}.mp4"
+        export_video(files, path, 24, for_players=for_players)
+        with av.open(str(path)) as video:
+            pictures[video.streams.video[0].pix_fmt] = next(video.decode(video=0)).to_ndarray(format="rgb24")
+    assert pictures.keys() == {"yuv444p", "yuv420p"}
+    difference = np.abs(pictures["yuv444p"].astype(int) - pictures["yuv420p"])
+    assert np.median(difference) <= 3  # the same picture
+    assert difference.max() > 30  # whose borders blend
+    with pytest.raises(SceneError, match="every player"):
+        export_video(files, tmp_path / "maps.mkv", 24, for_players=True)
+
+
 def test_what_cannot_be_written_is_said(scene, walking, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SceneError, match="cannot be written"):

@@ -42,7 +42,8 @@ serve.add_argument("--port", type=int)
 serve.add_argument("--data-dir", type=Path)
 args = parser.parse_args()
 fault = os.environ.get("FAKE_FAULT", "")
-print("starting", os.environ.get("PYTHONPATH", ""), flush=True)
+print("UTF-8 mode", sys.flags.utf8_mode)
+print("starting", os.environ.get("PYTHONPATH", ""))
 if fault == "hang":
     time.sleep(60)
 elif fault:

@@ -104,7 +104,10 @@ def stage_file(addon: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bpy.ops.magicanimate.open_reference(filepath=str(ASSETS / "sample_reference.png"))
     chosen.consent = True
     path = tmp_path_factory.mktemp("stage") / "stage.blend"
+    preferences = bpy.context.preferences.addons["magicanimate_blender"].preferences
+    preferences.beside_file = False  # it is opened as a file that was never saved, which has no relative paths
     bpy.ops.wm.save_as_mainfile(filepath=str(path), relative_remap=False)
+    preferences.property_unset("beside_file")
     return path
 
 

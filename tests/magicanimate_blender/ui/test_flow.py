@@ -294,8 +294,8 @@ def test_a_delivery_that_fails_is_told(stage, current, finish, monkeypatch):
 
 
 def test_files_that_cannot_be_written_are_told(stage, current, finish, tmp_path):
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     (tmp_path / "magicanimate").write_text("no folder")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.magicanimate.animate()
     finish(last(current))
     assert "magicanimate" in messages.current().text
