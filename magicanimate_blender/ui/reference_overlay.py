@@ -35,9 +35,9 @@ def update(scene: bpy.types.Scene) -> None:
 def entry_of(camera: bpy.types.Camera) -> bpy.types.CameraBackgroundImage | None:
     """The entry that we made; not ours any more is one that the user gave another picture or a movie clip."""
     for entry in camera.background_images:
-        if entry.source == "IMAGE" and entry.clip_user.frame_current == MARK:
-            if entry.image is None or entry.image == camera.get(TAG):
-                return entry
+        marked = entry.source == "IMAGE" and entry.clip_user.frame_current == MARK
+        if marked and entry.image in (None, camera.get(TAG)):
+            return entry
     return None
 
 
