@@ -12,6 +12,7 @@ the view transforms that Blender can invert (see `colours`).
 """
 
 from .clip import Clip
+from .colours import colour_note
 from .compositor import add_to_compositor
 from .matte import write_mattes
 from .placement import Placement
@@ -27,6 +28,7 @@ __all__ = [
     "add_plane",
     "add_strip",
     "add_to_compositor",
+    "colour_note",
     "load_sequence",
     "refresh",
     "remove",

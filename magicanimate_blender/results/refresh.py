@@ -7,7 +7,7 @@ import bpy
 
 from . import compositor, sequencer
 from .clip import MATTE, Clip, all_strips, is_tagged, tag
-from .colours import colorspace_for
+from .colours import set_colorspace
 from .sequence import images_of, point_at
 from .timing import play
 
@@ -44,7 +44,7 @@ def refresh(scene: bpy.types.Scene, clip: Clip, *, replaces: str | None = None) 
     for image in images:
         point_at(image, clip)
         if MATTE not in image:
-            image.colorspace_settings.name = colorspace_for(scene)
+            set_colorspace(image, scene)
     for user in _image_users(images):
         play(user, clip, scene)
     for group in _tagged(bpy.data.node_groups, old):

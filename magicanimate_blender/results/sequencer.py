@@ -3,7 +3,7 @@
 import bpy
 
 from .clip import Clip, all_strips, is_tagged, tag
-from .colours import colorspace_for
+from .colours import set_colorspace
 from .sequence import stored_path
 
 
@@ -35,7 +35,7 @@ def fill(strip: bpy.types.bpy_struct, clip: Clip, scene: bpy.types.Scene) -> Non
         element.filename = file
     for file in files[len(strip.elements) :]:
         strip.elements.append(file)
-    strip.colorspace_settings.name = colorspace_for(scene)
+    set_colorspace(strip, scene)
     tag(strip, clip)
     # Muting is what makes Blender drop its cached pictures of a strip; setting files does not.
     muted = strip.mute

@@ -6,6 +6,7 @@ scene comes last and at once, so that it is one step of undo.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -16,15 +17,18 @@ import bpy
 
 from .. import results
 from ..animation import Record, State
+from ..densepose.errors import DensePoseError
 from ..results import Clip, placement
 from ..scene.characters import find_characters, get_object
 from ..scene.errors import SceneError
 from ..scene.kept import poses_kept
-from . import clips
+from . import clips, messages
 from .drawing import occupied
+from .messages import Message
 from .runtime import Runtime
 from .settings import scene_of
 
+log = logging.getLogger(__name__)
 PREVIEW = "preview"
 """Group of jobs that only show one frame in the panel."""
 REPLACE = "REPLACE"
@@ -76,10 +80,25 @@ class Delivery:
         self.place()
 
     def place(self) -> bool:
-        """Put it into the scene; whether that was still there. Raises DensePoseError."""
+        """Put it into the scene; whether that was still there. Raises DensePoseError, whatever goes wrong."""
         scene, clip = self._scene(), self._clip
         if scene is None or clip is None:
             return False
+        try:
+            self._place(scene, clip)
+        except DensePoseError:
+            raise
+        except Exception as error:
+            log.exception("delivery of %s", self.record.id)
+            raise SceneError(
+                f"“{clip.name}” could not be put into the scene: {error}",
+                "It is kept under Results: put it somewhere else with Use As, or open its folder.",
+            ) from error
+        if (note := results.colour_note(scene)) is not None:
+            messages.tell(Message(note.message, note.fix))
+        return True
+
+    def _place(self, scene: bpy.types.Scene, clip: Clip) -> None:
         if self._kind == REPLACE:
             results.refresh(scene, clip, replaces=self.record.spec.base)
         elif self._kind == "PLANE" and scene.camera is not None:
@@ -93,7 +112,6 @@ class Delivery:
             results.add_strip(scene, clip)
         elif self._kind == "IMAGE":
             results.load_sequence(scene, clip).use_fake_user = True
-        return True
 
     def _scene(self) -> bpy.types.Scene | None:
         return next((scene for scene in bpy.data.scenes if scene.session_uid == self._scene_uid), None)
