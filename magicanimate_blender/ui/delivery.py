@@ -17,6 +17,7 @@ import bpy
 
 from .. import results
 from ..animation import Record, State
+from ..client import ClientError
 from ..densepose.errors import DensePoseError
 from ..results import Clip, placement
 from ..scene.characters import find_characters, get_object
@@ -42,13 +43,17 @@ class Delivery:
     """A result on its way into a scene: `step` until that returns True, then `place`.
 
     kind: PLANE, CURSOR, COMPOSITOR, STRIP, IMAGE or REPLACE. The scene is kept by its session id, as undo replaces it.
+    claimed: it was marked to be placed by itself, and is again if that fails or its file is closed.
     """
 
-    def __init__(self, runtime: Runtime, record: Record, scene: bpy.types.Scene, kind: str) -> None:
+    def __init__(
+        self, runtime: Runtime, record: Record, scene: bpy.types.Scene, kind: str, *, claimed: bool = False
+    ) -> None:
         if record.state is not State.DONE:
             raise SceneError("That animation is not finished.", "Wait for it, or choose another result.")
         self.record = record
         self._kind = kind
+        self._claimed = claimed
         self._runtime = runtime
         self._scene_uid = scene.session_uid
         self._clip: Clip | None = None
@@ -58,6 +63,18 @@ class Delivery:
 
     def step(self) -> bool:
         """Get on a little, never waiting; True once it can be placed. Raises DensePoseError, ClientError."""
+        try:
+            return self._step()
+        except (DensePoseError, ClientError):
+            self.put_off()
+            raise
+
+    def put_off(self) -> None:
+        """Leave it for when its file is opened again."""
+        if self._claimed:
+            self._runtime.animations.history.folder(self.record.id).mark_to_place()
+
+    def _step(self) -> bool:
         scene = self._scene()
         if scene is None:
             return True
@@ -164,11 +181,14 @@ class Delivery:
 def delivery_of(runtime: Runtime, record: Record) -> Delivery | None:
     """Where the panel of its scene says, or, of a regenerated result, where its base is shown.
 
-    None if it goes nowhere: it is only looked at in the panel, or its scene is not in the open file.
+    None if it goes nowhere: it is only looked at in the panel, was placed before, or its scene is not in the open
+    file; then it is placed when that file is opened.
     """
     scene = scene_of(record.id)
     if scene is None or record.spec.group is not None:  # previews and variations
         return None
+    if not runtime.animations.history.folder(record.id).claim_placing():
+        return None
     base = record.spec.base
     kind = REPLACE if base is not None and results.uses_of(base) else scene.magicanimate.then
-    return None if kind == "NOTHING" else Delivery(runtime, record, scene, kind)
+    return None if kind == "NOTHING" else Delivery(runtime, record, scene, kind, claimed=True)
