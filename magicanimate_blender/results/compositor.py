@@ -7,6 +7,14 @@ from .sequence import load_mattes, load_sequence
 from .timing import play
 
 SCENE_TREE_IS_A_GROUP = bpy.app.version >= (5, 0, 0)
+_OF_SCENE = {
+    "w": "render.resolution_x",
+    "h": "render.resolution_y",
+    "part": "render.resolution_percentage",
+    "a": "render.pixel_aspect_x",
+    "b": "render.pixel_aspect_y",
+    "fit": "camera.data.sensor_fit",  # 0: Auto, 1: Horizontal, 2: Vertical
+}
 
 
 def add_to_compositor(scene: bpy.types.Scene, clip: Clip) -> bpy.types.Node:
@@ -60,18 +68,27 @@ def take_out(tree: bpy.types.NodeTree, node: bpy.types.Node) -> None:
         tree.links.new(source, target)
 
 
-def fit(tree: bpy.types.NodeTree, clip: Clip, scene: bpy.types.Scene) -> None:
-    """Set the group's scale for the scene's resolution: the camera's sensor covers the same side of both pictures."""
-    share = scene.render.resolution_percentage / 100
-    render = (scene.render.resolution_x * share, scene.render.resolution_y * share)
-    sensor = scene.camera.data.sensor_fit if scene.camera else "AUTO"
+def fit(tree: bpy.types.NodeTree, clip: Clip) -> None:
+    """Have the picture scaled so that the camera's sensor covers the same side of it and of the render, at any time.
 
-    def side(size: tuple[float, float]) -> float:
-        return {"HORIZONTAL": size[0], "VERTICAL": size[1], "AUTO": max(size)}[sensor]
-
-    scale = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeScale")
-    for axis in ("X", "Y"):
-        scale.inputs[axis].default_value = side(render) / side(clip.size)
+    A driver follows resolution, percentage, pixel aspect and sensor fit of the scene that is rendered. The side that a
+    sensor covers, in pixels: the width (Horizontal), the height times the pixel aspect (Vertical), the larger (Auto).
+    """
+    width, height = clip.size
+    expression = (
+        f"max((fit<2)*floor(w*part/100),(fit!=1)*floor(h*part/100)*b/a)/max((fit<2)*{width},(fit!=1)*{height}*b/a)"
+    )
+    scales = [node for node in tree.nodes if node.bl_idname == "CompositorNodeScale"]
+    for socket in (scale.inputs[axis] for scale in scales for axis in ("X", "Y")):
+        socket.driver_remove("default_value")
+        driver = socket.driver_add("default_value").driver
+        driver.type = "SCRIPTED"
+        for name, path in _OF_SCENE.items():
+            variable = driver.variables.new()
+            variable.name, variable.type = name, "CONTEXT_PROP"
+            variable.targets[0].context_property = "ACTIVE_SCENE"
+            variable.targets[0].data_path = path
+        driver.expression = expression
 
 
 def _group(scene: bpy.types.Scene, clip: Clip) -> bpy.types.NodeTree:
@@ -96,21 +113,42 @@ def _group(scene: bpy.types.Scene, clip: Clip) -> bpy.types.NodeTree:
         tree.links.new(figure, alpha.inputs["Image"])
         tree.links.new(matte.outputs["Image"], alpha.inputs["Alpha"])
         figure = alpha.outputs["Image"]
-    scale = tree.nodes.new("CompositorNodeScale")
-    scale.location = (-200, 0)
-    for axis in ("Extension X", "Extension Y"):
-        if axis in scale.inputs:  # as soon as Blender has it: else the border pixels fade out
-            scale.inputs[axis].default_value = "Extend"
-    tree.links.new(figure, scale.inputs["Image"])
+    scaled = _scaled(tree, figure, picture.outputs["Image"])
     over = tree.nodes.new("CompositorNodeAlphaOver")
     over.location = (100, 0)
     # The sockets' names and order changed in Blender 5.0; of the colour sockets the background has always been first.
     background, foreground = (socket for socket in over.inputs if socket.type == "RGBA")
     tree.links.new(under.outputs[0], background)
-    tree.links.new(scale.outputs["Image"], foreground)
+    tree.links.new(scaled, foreground)
     tree.links.new(over.outputs[0], output.inputs[0])
-    fit(tree, clip, scene)
+    fit(tree, clip)
     return tree
+
+
+def _scaled(
+    tree: bpy.types.NodeTree, figure: bpy.types.NodeSocket, picture: bpy.types.NodeSocket
+) -> bpy.types.NodeSocket:
+    """The figure, scaled, with the picture's borders as sharp as Blender can have them."""
+    scale = tree.nodes.new("CompositorNodeScale")
+    scale.location = (-200, 0)
+    tree.links.new(figure, scale.inputs["Image"])
+    if "Extension X" not in scale.inputs:  # before Blender 5.0 the border pixels fade out
+        return scale.outputs["Image"]
+    for axis in ("Extension X", "Extension Y"):  # else they would fade here, too
+        scale.inputs[axis].default_value = "Extend"
+    # But an extended picture goes on for ever: it is cut at its border.
+    cover = tree.nodes.new("CompositorNodeScale")
+    cover.location = (-200, -300)
+    cover.inputs["Interpolation"].default_value = "Nearest"
+    alpha = tree.nodes.new("CompositorNodeSeparateColor")
+    alpha.location = (-50, -300)
+    cut = tree.nodes.new("CompositorNodeSetAlpha")
+    cut.location = (0, 0)
+    tree.links.new(picture, cover.inputs["Image"])
+    tree.links.new(cover.outputs["Image"], alpha.inputs["Image"])
+    tree.links.new(scale.outputs["Image"], cut.inputs["Image"])
+    tree.links.new(alpha.outputs["Alpha"], cut.inputs["Alpha"])
+    return cut.outputs["Image"]
 
 
 def _sink(tree: bpy.types.NodeTree) -> bpy.types.Node:

@@ -48,7 +48,7 @@ def refresh(scene: bpy.types.Scene, clip: Clip, *, replaces: str | None = None) 
     for user in _image_users(images):
         play(user, clip, scene)
     for group in _tagged(bpy.data.node_groups, old):
-        compositor.fit(group, clip, scene)
+        compositor.fit(group, clip)
     for strip_scene, strip in sequencer.strips_of(old):
         sequencer.fill(strip, clip, strip_scene)
     for collection in _collections():
