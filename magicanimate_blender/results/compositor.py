@@ -7,6 +7,8 @@ from .sequence import load_mattes, load_sequence
 from .timing import play
 
 SCENE_TREE_IS_A_GROUP = bpy.app.version >= (5, 0, 0)
+COVER = "magicanimate_cover"
+"""On the node that scales the picture's extent, not the picture."""
 _OF_SCENE = {
     "w": "render.resolution_x",
     "h": "render.resolution_y",
@@ -78,17 +80,23 @@ def fit(tree: bpy.types.NodeTree, clip: Clip) -> None:
     expression = (
         f"max((fit<2)*floor(w*part/100),(fit!=1)*floor(h*part/100)*b/a)/max((fit<2)*{width},(fit!=1)*{height}*b/a)"
     )
-    scales = [node for node in tree.nodes if node.bl_idname == "CompositorNodeScale"]
-    for socket in (scale.inputs[axis] for scale in scales for axis in ("X", "Y")):
-        socket.driver_remove("default_value")
-        driver = socket.driver_add("default_value").driver
-        driver.type = "SCRIPTED"
-        for name, path in _OF_SCENE.items():
-            variable = driver.variables.new()
-            variable.name, variable.type = name, "CONTEXT_PROP"
-            variable.targets[0].context_property = "ACTIVE_SCENE"
-            variable.targets[0].data_path = path
-        driver.expression = expression
+    for node in tree.nodes:
+        if node.bl_idname == "CompositorNodeScale":
+            wider = COVER in node  # by a pixel of the render, so that rounding never leaves a line at its border
+            for axis, size in (("X", width), ("Y", height)):
+                _drive(node.inputs[axis], f"{expression}+1/{size}" if wider else expression)
+
+
+def _drive(socket: bpy.types.NodeSocket, expression: str) -> None:
+    socket.driver_remove("default_value")
+    driver = socket.driver_add("default_value").driver
+    driver.type = "SCRIPTED"
+    for name, path in _OF_SCENE.items():
+        variable = driver.variables.new()
+        variable.name, variable.type = name, "CONTEXT_PROP"
+        variable.targets[0].context_property = "ACTIVE_SCENE"
+        variable.targets[0].data_path = path
+    driver.expression = expression
 
 
 def _group(scene: bpy.types.Scene, clip: Clip) -> bpy.types.NodeTree:
@@ -113,42 +121,37 @@ def _group(scene: bpy.types.Scene, clip: Clip) -> bpy.types.NodeTree:
         tree.links.new(figure, alpha.inputs["Image"])
         tree.links.new(matte.outputs["Image"], alpha.inputs["Alpha"])
         figure = alpha.outputs["Image"]
-    scaled = _scaled(tree, figure, picture.outputs["Image"])
+    scale = tree.nodes.new("CompositorNodeScale")
+    scale.location = (-200, 0)
+    tree.links.new(figure, scale.inputs["Image"])
     over = tree.nodes.new("CompositorNodeAlphaOver")
-    over.location = (100, 0)
+    over.location = (150, 0)
     # The sockets' names and order changed in Blender 5.0; of the colour sockets the background has always been first.
     background, foreground = (socket for socket in over.inputs if socket.type == "RGBA")
     tree.links.new(under.outputs[0], background)
-    tree.links.new(scaled, foreground)
+    tree.links.new(scale.outputs["Image"], foreground)
     tree.links.new(over.outputs[0], output.inputs[0])
+    if "Extension X" in scale.inputs:  # from Blender 5.0; before, the border pixels fade out
+        for axis in ("Extension X", "Extension Y"):
+            scale.inputs[axis].default_value = "Extend"
+        # But an extended picture goes on for ever: it is laid over the render as far as it reaches.
+        factor = next(socket for socket in over.inputs if socket.type == "VALUE")
+        tree.links.new(_extent(tree, picture.outputs["Image"]), factor)
     fit(tree, clip)
     return tree
 
 
-def _scaled(
-    tree: bpy.types.NodeTree, figure: bpy.types.NodeSocket, picture: bpy.types.NodeSocket
-) -> bpy.types.NodeSocket:
-    """The figure, scaled, with the picture's borders as sharp as Blender can have them."""
-    scale = tree.nodes.new("CompositorNodeScale")
-    scale.location = (-200, 0)
-    tree.links.new(figure, scale.inputs["Image"])
-    if "Extension X" not in scale.inputs:  # before Blender 5.0 the border pixels fade out
-        return scale.outputs["Image"]
-    for axis in ("Extension X", "Extension Y"):  # else they would fade here, too
-        scale.inputs[axis].default_value = "Extend"
-    # But an extended picture goes on for ever: it is cut at its border.
+def _extent(tree: bpy.types.NodeTree, picture: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """1 where the scaled picture is, 0 outside, with a sharp border."""
     cover = tree.nodes.new("CompositorNodeScale")
+    cover[COVER] = True
     cover.location = (-200, -300)
     cover.inputs["Interpolation"].default_value = "Nearest"
     alpha = tree.nodes.new("CompositorNodeSeparateColor")
-    alpha.location = (-50, -300)
-    cut = tree.nodes.new("CompositorNodeSetAlpha")
-    cut.location = (0, 0)
+    alpha.location = (-20, -300)
     tree.links.new(picture, cover.inputs["Image"])
     tree.links.new(cover.outputs["Image"], alpha.inputs["Image"])
-    tree.links.new(scale.outputs["Image"], cut.inputs["Image"])
-    tree.links.new(alpha.outputs["Alpha"], cut.inputs["Alpha"])
-    return cut.outputs["Image"]
+    return alpha.outputs["Alpha"]
 
 
 def _sink(tree: bpy.types.NodeTree) -> bpy.types.Node:

@@ -68,8 +68,8 @@ def extent(picture):
 
 
 def about(size):
-    """Before Blender 5.0 the border fades: over a pixel of the render more than it covers."""
-    return pytest.approx(size, abs=0 if bpy.app.version >= (5, 0, 0) else 2)
+    """Before Blender 5.0 the border fades, over about a pixel of the picture; later it may be a pixel wider."""
+    return pytest.approx(size, abs=1 if bpy.app.version >= (5, 0, 0) else 2)
 
 
 RESOLUTIONS = [((64, 36), 100, (64, 36)), ((64, 36), 50, (32, 18)), ((36, 64), 100, (36, 64)), ((20, 20), 75, (15, 15))]
@@ -85,7 +85,7 @@ def test_the_scale_follows_every_render_size(scene, make_clip, render, red_floor
     assert picture.shape[1::-1] == render_size
     assert extent(picture) == about(render_size)
     middle = picture[picture.shape[0] // 2].astype(int)
-    assert tuple(middle[len(middle) // 2][:3]) == (10, 200, 10)
+    assert tuple(middle[len(middle) // 2][:3]) == tuple(middle[len(middle) // 6][:3]) == (10, 200, 10)
     if render_size[0] > 16 and size[0] >= size[1]:  # the blue frame lies on the render's sides
         assert min(middle[0][2], middle[-1][2]) > 60
 
