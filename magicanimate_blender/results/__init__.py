@@ -19,7 +19,7 @@ from .placement import Placement
 from .plane import add_plane
 from .refresh import Uses, refresh, remove, uses_of
 from .sequence import load_sequence
-from .sequencer import add_strip
+from .sequencer import add_strip, sequencer_note, show_in_sequencers
 
 __all__ = [
     "Clip",
@@ -32,6 +32,8 @@ __all__ = [
     "load_sequence",
     "refresh",
     "remove",
+    "sequencer_note",
+    "show_in_sequencers",
     "uses_of",
     "write_mattes",
 ]

@@ -60,6 +60,7 @@ def remove(clip_id: str) -> None:
     """Take every use of a clip out of the open file, and the data it needed. Files stay."""
     for scene, strip in sequencer.strips_of(clip_id):
         _strips_holding(scene, strip).remove(strip)
+        sequencer.after_removal(scene)
     for group in _tagged(bpy.data.node_groups, clip_id):
         for tree, node in compositor.group_users(group):
             compositor.take_out(tree, node)

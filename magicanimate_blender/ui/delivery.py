@@ -111,7 +111,8 @@ class Delivery:
                 f"“{clip.name}” could not be put into the scene: {error}",
                 "It is kept under Results: put it somewhere else with Use As, or open its folder.",
             ) from error
-        if (note := results.colour_note(scene)) is not None:
+        note = results.colour_note(scene) or (results.sequencer_note(scene) if self._kind == "STRIP" else None)
+        if note is not None:
             messages.tell(Message(note.message, note.fix))
         return True
 
@@ -127,6 +128,7 @@ class Delivery:
             results.add_to_compositor(scene, clip)
         elif self._kind == "STRIP":
             results.add_strip(scene, clip)
+            results.show_in_sequencers(scene)
         elif self._kind == "IMAGE":
             results.load_sequence(scene, clip).use_fake_user = True
 

@@ -46,6 +46,15 @@ def test_a_mistake_while_placing_is_told_and_the_result_is_kept(stage, current, 
     assert current.animations.history.get(last(current).id).state is State.DONE
 
 
+def test_what_a_video_strip_changes_is_told(stage, current, finish):
+    stage.magicanimate.then = "STRIP"
+    bpy.ops.magicanimate.animate()
+    finish(last(current))
+    assert uses_of(last(current).id).strips == 1
+    assert not stage.render.use_sequencer
+    assert "Renders show the 3D scene, as before" in messages.current().text
+
+
 # The result of a job whose file was closed meanwhile
 
 
