@@ -26,6 +26,7 @@ def main(folder: Path, display: str, view: str, kind: str) -> None:
     write_png(folder / "frames" / "000001.png", np.repeat(np.repeat([CHART], 4, 1), SIZE, 0).astype(np.uint8))
     clip = Clip("one", "One", folder / "frames", 1, (SIZE, SIZE), 24.0)
     {"plane": add_plane, "compositor": add_to_compositor, "strip": add_strip}[kind](scene, clip)
+    scene.render.use_sequencer = kind == "strip"  # delivering one leaves the 3D scene to be rendered
     scene.render.filepath = str(folder / "render.png")
     bpy.ops.render.render(write_still=True)
     note = colour_note(scene)
