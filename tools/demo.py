@@ -45,7 +45,7 @@ from magicanimate_blender.densepose.errors import DensePoseError
 from magicanimate_blender.raster.png import encode_labels
 from magicanimate_blender.results import Clip, add_plane
 from magicanimate_blender.results.placement import depth_before
-from magicanimate_blender.scene.characters import Character, require_characters
+from magicanimate_blender.scene.characters import Character, get_object, require_characters
 from magicanimate_blender.scene.part_maps import part_maps
 from magicanimate_blender.scene.sample_character import add_sample_scene
 from magicanimate_blender.server_manager import Installation, LocalServer
@@ -171,7 +171,7 @@ def animate(shot: Shot, out: Path, stage: Stages, settings: dict[str, Any]) -> t
 def add_result(shot: Shot, out: Path, size: tuple[int, int]) -> None:
     """The clip on a plane just before the character, saved as scene.blend with a path relative to it."""
     clip = Clip("demo", "Demo", out / "frames", len(shot.frames), size, shot.fps, start=shot.frames.start)
-    meshes = [bpy.data.objects[name] for character in shot.characters for name in character.meshes]
+    meshes = [get_object(key) for character in shot.characters for key in character.meshes]
     add_plane(shot.scene, clip, depth=depth_before(shot.scene, meshes, shot.frames))
     bpy.ops.wm.save_as_mainfile(filepath=str(out / SCENE), relative_remap=True)
 

@@ -4,8 +4,9 @@ import threading
 import time
 from typing import Self
 
-from ..client import sha256
+from ..client import FileProblem, sha256
 from .drawn_maps import DrawnMaps
+from .owner import Owner
 from .record import Record, ResultFolder
 from .server_source import ServerSource
 from .spec import JobSpec
@@ -25,6 +26,7 @@ class Animation:
         folder: ResultFolder,
         record: Record,
         server: ServerSource,
+        owner: Owner,
         *,
         reference: bytes | None = None,
         patience: float | None = None,
@@ -33,6 +35,7 @@ class Animation:
         self.folder = folder
         self.spec: JobSpec = record.spec
         self._server = server
+        self._owner = owner
         self._patience = patience
         self._reference = reference
         self._maps = DrawnMaps(folder, self.spec.frames)
@@ -56,16 +59,25 @@ class Animation:
         if spec.frames < 1:
             raise ValueError("an animation has at least one frame")
         record = Record(job, spec, State.DRAWING, time.time())
-        return cls(folder, record, server, reference=reference, patience=patience)
+        owner = Owner(folder.owner)
+        owner.take()
+        if spec.group is None:  # previews and variations are only looked at
+            folder.mark_to_place()
+        return cls(folder, record, server, owner, reference=reference, patience=patience)
 
     @classmethod
     def resume(cls, folder: ResultFolder, server: ServerSource, *, patience: float | None = None) -> Self:
-        """A job that an earlier session of Blender began, from its folder. Raises FileProblem.
+        """A job that an earlier session of Blender began, from its folder.
 
         If its maps were not all drawn then, `missing_maps` says which are wanted. One that failed or was cancelled
-        stays so until `retry`.
+        stays so until `retry`. Raises FileProblem: `result-missing`, `result-damaged`, or `other-blender` if another
+        Blender looks after it.
         """
-        return cls(folder, Record.load(folder), server, patience=patience)
+        record = Record.load(folder)
+        owner = Owner(folder.owner)
+        if not record.state.ended:
+            _take(owner, record)
+        return cls(folder, record, server, owner, patience=patience)
 
     def missing_maps(self) -> list[int]:
         """Frames whose part map has not been added yet, ascending."""
@@ -93,8 +105,11 @@ class Animation:
         self._work.cancel()
 
     def retry(self) -> None:
-        """After a failure or a cancel, go on with what is there already."""
+        """After a failure or a cancel, go on with what is there already. Raises FileProblem `other-blender`."""
         if self.poll().state in (State.FAILED, State.CANCELLED):
+            _take(self._owner, self.record)
+            if self.spec.group is None:
+                self.folder.mark_to_place()
             self._thread.join()  # it set that state as its last act
             self._record = self.record
             self._go(retry=True)
@@ -103,6 +118,11 @@ class Animation:
         """Stop looking after it; the server goes on with it, and `resume` finds it again."""
         self._work.detach()
         self._thread.join(timeout)
+        self.release()
+
+    def release(self) -> None:
+        """It has ended, and all that this Blender does for it is done: any other may go on with it."""
+        self._owner.release()
 
     def _go(self, *, retry: bool = False) -> None:
         self._work = Work(
@@ -115,3 +135,12 @@ class Animation:
         )
         self._thread = threading.Thread(target=self._work.run, name=f"magicanimate job {self.id}", daemon=True)
         self._thread.start()
+
+
+def _take(owner: Owner, record: Record) -> None:
+    if not owner.take():
+        raise FileProblem(
+            f"Another Blender looks after “{record.spec.name}” ({owner.holder()})",
+            fix="Wait for it there; when that Blender is closed, this one goes on with it.",
+            code="other-blender",
+        )

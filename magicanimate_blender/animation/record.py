@@ -1,5 +1,6 @@
 """What is kept of a job on disk: one folder per job, with job.json, the inputs and the frames."""
 
+import contextlib
 import json
 import math
 import re
@@ -56,6 +57,16 @@ class ResultFolder:
     def recipe(self) -> Path:
         return self.path / "recipe.json"
 
+    @property
+    def owner(self) -> Path:
+        """Locked by the Blender that looks after the job, see `owner`."""
+        return self.path / "owner.json"
+
+    @property
+    def to_place(self) -> Path:
+        """There while the result is still to be put into its scene."""
+        return self.path / "to_place"
+
     def frame(self, frame: int) -> Path:
         return self.frames / f"{frame + 1:06d}.png"
 
@@ -68,6 +79,19 @@ class ResultFolder:
             return []
         present = ((path, path.relative_to(self.path).as_posix()) for path in self.path.rglob("*") if path.is_file())
         return [path for path, name in present if OUR_NAME.fullmatch(name)]
+    def mark_to_place(self) -> None:
+        """Have the result put into its scene when its file is open. A full disk is told by what else fails on it."""
+        with contextlib.suppress(OSError):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.to_place.touch()
+
+    def claim_placing(self) -> bool:
+        """True for the first who asks, of all Blenders: that one puts the result into its scene."""
+        try:
+            self.to_place.unlink()
+        except OSError:
+            return False
+        return True
 
     def fetched(self, count: int) -> set[int]:
         """Which of `count` frames are there."""

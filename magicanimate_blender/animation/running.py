@@ -5,9 +5,11 @@ from pathlib import Path
 
 from .history import History
 from .job import Animation
+from .owner import Owner
+from .record import Record
 from .server_source import ServerSource
 from .spec import JobSpec
-from .states import Snapshot
+from .states import Snapshot, State
 
 
 class Animations:
@@ -32,7 +34,10 @@ class Animations:
         return self._jobs[job]
 
     def resume(self, job: str) -> Animation:
-        """The job with this id, looked after again if it was not. Raises FileProblem if there is none on disk."""
+        """The job with this id, looked after again if it was not.
+
+        Raises FileProblem if there is none on disk, or another Blender looks after it (`other-blender`).
+        """
         if job not in self._jobs:
             self._jobs[job] = Animation.resume(self.history.folder(job), self.server, patience=self._patience)
         return self._jobs[job]
@@ -44,6 +49,19 @@ class Animations:
         """Ids of jobs on disk that have not ended and that nobody here looks after: what a restart left behind."""
         records = self.history.records()
         return [record.id for record in records if not record.state.ended and record.id not in self._jobs]
+
+    def to_place(self) -> list[Record]:
+        """Finished jobs on disk whose result nobody has put into its scene, nor is about to."""
+        return [record for record in self.history.records() if record.state is State.DONE and self._is_free(record)]
+
+    def _is_free(self, record: Record) -> bool:
+        folder = self.history.folder(record.id)
+        if not folder.to_place.exists():
+            return False
+        owner = Owner(folder.owner)
+        free = record.id in self._jobs or owner.take()
+        owner.release()
+        return free
 
     def poll(self) -> list[tuple[Animation, Snapshot]]:
         """Every job as it is now."""

@@ -12,13 +12,14 @@ the view transforms that Blender can invert (see `colours`).
 """
 
 from .clip import Clip
+from .colours import colour_note
 from .compositor import add_to_compositor
 from .matte import write_mattes
 from .placement import Placement
 from .plane import add_plane
 from .refresh import Uses, refresh, remove, uses_of
 from .sequence import load_sequence
-from .sequencer import add_strip
+from .sequencer import add_strip, sequencer_note, show_in_sequencers
 
 __all__ = [
     "Clip",
@@ -27,9 +28,12 @@ __all__ = [
     "add_plane",
     "add_strip",
     "add_to_compositor",
+    "colour_note",
     "load_sequence",
     "refresh",
     "remove",
+    "sequencer_note",
+    "show_in_sequencers",
     "uses_of",
     "write_mattes",
 ]

@@ -7,6 +7,16 @@ from .sequence import load_mattes, load_sequence
 from .timing import play
 
 SCENE_TREE_IS_A_GROUP = bpy.app.version >= (5, 0, 0)
+COVER = "magicanimate_cover"
+"""On the node that scales the picture's extent, not the picture."""
+_OF_SCENE = {
+    "w": "render.resolution_x",
+    "h": "render.resolution_y",
+    "part": "render.resolution_percentage",
+    "a": "render.pixel_aspect_x",
+    "b": "render.pixel_aspect_y",
+    "fit": "camera.data.sensor_fit",  # 0: Auto, 1: Horizontal, 2: Vertical
+}
 
 
 def add_to_compositor(scene: bpy.types.Scene, clip: Clip) -> bpy.types.Node:
@@ -60,18 +70,33 @@ def take_out(tree: bpy.types.NodeTree, node: bpy.types.Node) -> None:
         tree.links.new(source, target)
 
 
-def fit(tree: bpy.types.NodeTree, clip: Clip, scene: bpy.types.Scene) -> None:
-    """Set the group's scale for the scene's resolution: the camera's sensor covers the same side of both pictures."""
-    share = scene.render.resolution_percentage / 100
-    render = (scene.render.resolution_x * share, scene.render.resolution_y * share)
-    sensor = scene.camera.data.sensor_fit if scene.camera else "AUTO"
+def fit(tree: bpy.types.NodeTree, clip: Clip) -> None:
+    """Have the picture scaled so that the camera's sensor covers the same side of it and of the render, at any time.
 
-    def side(size: tuple[float, float]) -> float:
-        return {"HORIZONTAL": size[0], "VERTICAL": size[1], "AUTO": max(size)}[sensor]
+    A driver follows resolution, percentage, pixel aspect and sensor fit of the scene that is rendered. The side that a
+    sensor covers, in pixels: the width (Horizontal), the height times the pixel aspect (Vertical), the larger (Auto).
+    """
+    width, height = clip.size
+    expression = (
+        f"max((fit<2)*floor(w*part/100),(fit!=1)*floor(h*part/100)*b/a)/max((fit<2)*{width},(fit!=1)*{height}*b/a)"
+    )
+    for node in tree.nodes:
+        if node.bl_idname == "CompositorNodeScale":
+            wider = COVER in node  # by a pixel of the render, so that rounding never leaves a line at its border
+            for axis, size in (("X", width), ("Y", height)):
+                _drive(node.inputs[axis], f"{expression}+1/{size}" if wider else expression)
 
-    scale = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeScale")
-    for axis in ("X", "Y"):
-        scale.inputs[axis].default_value = side(render) / side(clip.size)
+
+def _drive(socket: bpy.types.NodeSocket, expression: str) -> None:
+    socket.driver_remove("default_value")
+    driver = socket.driver_add("default_value").driver
+    driver.type = "SCRIPTED"
+    for name, path in _OF_SCENE.items():
+        variable = driver.variables.new()
+        variable.name, variable.type = name, "CONTEXT_PROP"
+        variable.targets[0].context_property = "ACTIVE_SCENE"
+        variable.targets[0].data_path = path
+    driver.expression = expression
 
 
 def _group(scene: bpy.types.Scene, clip: Clip) -> bpy.types.NodeTree:
@@ -98,19 +123,35 @@ def _group(scene: bpy.types.Scene, clip: Clip) -> bpy.types.NodeTree:
         figure = alpha.outputs["Image"]
     scale = tree.nodes.new("CompositorNodeScale")
     scale.location = (-200, 0)
-    for axis in ("Extension X", "Extension Y"):
-        if axis in scale.inputs:  # as soon as Blender has it: else the border pixels fade out
-            scale.inputs[axis].default_value = "Extend"
     tree.links.new(figure, scale.inputs["Image"])
     over = tree.nodes.new("CompositorNodeAlphaOver")
-    over.location = (100, 0)
+    over.location = (150, 0)
     # The sockets' names and order changed in Blender 5.0; of the colour sockets the background has always been first.
     background, foreground = (socket for socket in over.inputs if socket.type == "RGBA")
     tree.links.new(under.outputs[0], background)
     tree.links.new(scale.outputs["Image"], foreground)
     tree.links.new(over.outputs[0], output.inputs[0])
-    fit(tree, clip, scene)
+    if "Extension X" in scale.inputs:  # from Blender 5.0; before, the border pixels fade out
+        for axis in ("Extension X", "Extension Y"):
+            scale.inputs[axis].default_value = "Extend"
+        # But an extended picture goes on for ever: it is laid over the render as far as it reaches.
+        factor = next(socket for socket in over.inputs if socket.type == "VALUE")
+        tree.links.new(_extent(tree, picture.outputs["Image"]), factor)
+    fit(tree, clip)
     return tree
+
+
+def _extent(tree: bpy.types.NodeTree, picture: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """1 where the scaled picture is, 0 outside, with a sharp border."""
+    cover = tree.nodes.new("CompositorNodeScale")
+    cover[COVER] = True
+    cover.location = (-200, -300)
+    cover.inputs["Interpolation"].default_value = "Nearest"
+    alpha = tree.nodes.new("CompositorNodeSeparateColor")
+    alpha.location = (-20, -300)
+    tree.links.new(picture, cover.inputs["Image"])
+    tree.links.new(cover.outputs["Image"], alpha.inputs["Image"])
+    return alpha.outputs["Alpha"]
 
 
 def _sink(tree: bpy.types.NodeTree) -> bpy.types.Node:

@@ -7,7 +7,7 @@ import bpy
 
 from . import compositor, sequencer
 from .clip import MATTE, Clip, all_strips, is_tagged, tag
-from .colours import colorspace_for
+from .colours import set_colorspace
 from .sequence import images_of, point_at
 from .timing import play
 
@@ -51,11 +51,11 @@ def refresh(scene: bpy.types.Scene, clip: Clip, *, replaces: str | None = None) 
     for image in images:
         point_at(image, clip)
         if MATTE not in image:
-            image.colorspace_settings.name = colorspace_for(scene)
+            set_colorspace(image, scene)
     for user in _image_users(images):
         play(user, clip, scene)
     for group in _tagged(bpy.data.node_groups, old):
-        compositor.fit(group, clip, scene)
+        compositor.fit(group, clip)
     for strip_scene, strip in sequencer.strips_of(old):
         sequencer.fill(strip, clip, strip_scene)
     for collection in _collections():
@@ -67,6 +67,7 @@ def remove(clip_id: str) -> None:
     """Take every use of a clip out of the open file, and the data it needed. Files stay."""
     for scene, strip in sequencer.strips_of(clip_id):
         _strips_holding(scene, strip).remove(strip)
+        sequencer.after_removal(scene)
     for group in _tagged(bpy.data.node_groups, clip_id):
         for tree, node in compositor.group_users(group):
             compositor.take_out(tree, node)

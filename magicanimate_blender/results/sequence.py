@@ -5,13 +5,13 @@ from pathlib import Path
 import bpy
 
 from .clip import MATTE, TAG, Clip, is_tagged, tag
-from .colours import colorspace_for
+from .colours import set_colorspace
 
 
 def load_sequence(scene: bpy.types.Scene, clip: Clip) -> bpy.types.Image:
     """The image sequence of the clip's frames: the one that is there, or a new one."""
     image = _of(clip, matte=False) or _load(clip, clip.frames, clip.name)
-    image.colorspace_settings.name = colorspace_for(scene)
+    set_colorspace(image, scene)
     image.use_view_as_render = True  # else an image editor would show it without the view that it is read for
     return image
 
@@ -22,7 +22,7 @@ def load_mattes(clip: Clip) -> bpy.types.Image:
         raise ValueError(f"{clip.name} has no mattes")
     image = _of(clip, matte=True) or _load(clip, clip.mattes, f"{clip.name} matte")
     image[MATTE] = True
-    image.colorspace_settings.name = "Non-Color"
+    image.colorspace_settings.is_data = True
     return image
 
 

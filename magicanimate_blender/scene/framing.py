@@ -16,6 +16,7 @@ from .characters import Character
 from .context import depsgraph_of, view_layer_of
 from .errors import Note, SceneError
 from .evaluate import FrameGeometry, GeometryCache, extract
+from .own_camera import is_moved
 from .part_maps import evaluate_frames, shot_camera
 
 Crop = Literal["full", "knees"]
@@ -240,9 +241,13 @@ def _fit_orthographic(
 
 
 def _require_free(camera: bpy.types.Object) -> None:
-    moved = camera.animation_data is not None and (camera.animation_data.action or camera.animation_data.drivers)
-    if moved or any(not constraint.mute for constraint in camera.constraints):
+    if is_moved(camera):
         raise SceneError(
             f"The camera “{camera.name}” is moved by its own keys, drivers or constraints.",
             "Make another camera active, or clear them, to have it framed.",
+        )
+    if not (camera.is_editable and camera.data.is_editable):
+        raise SceneError(
+            f"The camera “{camera.name}” is linked from another file and can't be moved.",
+            "Make a library override of it, or choose Camera: One of Its Own in the options of Frame Character.",
         )

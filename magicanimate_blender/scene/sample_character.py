@@ -70,22 +70,20 @@ def add_walk_and_wave(armature: bpy.types.Object) -> bpy.types.Action:
     return action
 
 
-def add_sample_scene(scene: bpy.types.Scene, kind: Kind = "male") -> bpy.types.Object:
+def add_sample_scene(
+    scene: bpy.types.Scene, kind: Kind = "male", size: tuple[int, int] = (512, 512)
+) -> bpy.types.Object:
     """The demo in one call: sample character, a camera framed for it, frames 1 to 48. Returns the armature.
 
-    Uses the scene's camera if it has one. Part maps are square, so the resolution becomes 512 x 512.
+    size: the video's pixels. A camera that is there stays as it is, and so does the size of renders.
     """
     from .characters import find_characters
     from .framing import frame_camera
+    from .own_camera import own_camera
 
     armature = add_sample_character(scene, kind)
     scene.frame_start, scene.frame_end = 1, FRAMES
-    scene.render.resolution_x = scene.render.resolution_y = 512
-    scene.render.resolution_percentage = 100
-    if scene.camera is None:
-        camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
-        scene.collection.objects.link(camera)
-        scene.camera = camera
-    frame_camera(scene, find_characters(scene, [armature]), range(1, FRAMES + 1, 3))
+    own_camera(scene, size)
+    frame_camera(scene, find_characters(scene, [armature]), range(1, FRAMES + 1, 3), size=size)
     make_active(scene, armature)
     return armature

@@ -1,7 +1,5 @@
 """Everything that a person sees and clicks. The only package that may import all others; nobody imports it."""
 
-import bpy
-
 from . import (
     command_line,
     deletion,
@@ -44,9 +42,6 @@ MODULES = (
 def register() -> None:
     for module in MODULES:
         module.register()
-    # A file may be open already, with jobs and overlays; but while Blender starts, none can be looked at.
-    if hasattr(bpy.data, "scenes"):
-        handlers.after_load()
 
 
 def unregister() -> None:

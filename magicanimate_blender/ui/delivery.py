@@ -6,6 +6,7 @@ scene comes last and at once, so that it is one step of undo.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -16,14 +17,18 @@ import bpy
 
 from .. import results
 from ..animation import Record, State
+from ..client import ClientError
+from ..densepose.errors import DensePoseError
 from ..results import Clip, placement
 from ..scene.characters import find_characters, get_object
 from ..scene.errors import SceneError
-from . import clips
+from . import clips, messages
 from .drawing import is_rendering
+from .messages import Message
 from .runtime import Runtime
 from .settings import scene_of
 
+log = logging.getLogger(__name__)
 PREVIEW = "preview"
 """Group of jobs that only show one frame in the panel."""
 REPLACE = "REPLACE"
@@ -37,13 +42,17 @@ class Delivery:
     """A result on its way into a scene: `step` until that returns True, then `place`.
 
     kind: PLANE, CURSOR, COMPOSITOR, STRIP, IMAGE or REPLACE. The scene is kept by its session id, as undo replaces it.
+    claimed: it was marked to be placed by itself, and is again if that fails or its file is closed.
     """
 
-    def __init__(self, runtime: Runtime, record: Record, scene: bpy.types.Scene, kind: str) -> None:
+    def __init__(
+        self, runtime: Runtime, record: Record, scene: bpy.types.Scene, kind: str, *, claimed: bool = False
+    ) -> None:
         if record.state is not State.DONE:
             raise SceneError("That animation is not finished.", "Wait for it, or choose another result.")
         self.record = record
         self._kind = kind
+        self._claimed = claimed
         self._runtime = runtime
         self._scene_uid = scene.session_uid
         self._clip: Clip | None = None
@@ -53,6 +62,18 @@ class Delivery:
 
     def step(self) -> bool:
         """Get on a little, never waiting; True once it can be placed. Raises DensePoseError, ClientError."""
+        try:
+            return self._step()
+        except (DensePoseError, ClientError):
+            self.put_off()
+            raise
+
+    def put_off(self) -> None:
+        """Leave it for when its file is opened again."""
+        if self._claimed:
+            self._runtime.animations.history.folder(self.record.id).mark_to_place()
+
+    def _step(self) -> bool:
         scene = self._scene()
         if scene is None:
             return True
@@ -75,10 +96,26 @@ class Delivery:
         self.place()
 
     def place(self) -> bool:
-        """Put it into the scene; whether that was still there. Raises DensePoseError."""
+        """Put it into the scene; whether that was still there. Raises DensePoseError, whatever goes wrong."""
         scene, clip = self._scene(), self._clip
         if scene is None or clip is None:
             return False
+        try:
+            self._place(scene, clip)
+        except DensePoseError:
+            raise
+        except Exception as error:
+            log.exception("delivery of %s", self.record.id)
+            raise SceneError(
+                f"“{clip.name}” could not be put into the scene: {error}",
+                "It is kept under Results: put it somewhere else with Use As, or open its folder.",
+            ) from error
+        note = results.colour_note(scene) or (results.sequencer_note(scene) if self._kind == "STRIP" else None)
+        if note is not None:
+            messages.tell(Message(note.message, note.fix))
+        return True
+
+    def _place(self, scene: bpy.types.Scene, clip: Clip) -> None:
         if self._kind == REPLACE:
             results.refresh(scene, clip, replaces=self.record.spec.base)
         elif self._kind == "PLANE" and scene.camera is not None:
@@ -90,9 +127,9 @@ class Delivery:
             results.add_to_compositor(scene, clip)
         elif self._kind == "STRIP":
             results.add_strip(scene, clip)
+            results.show_in_sequencers(scene)
         elif self._kind == "IMAGE":
             results.load_sequence(scene, clip).use_fake_user = True
-        return True
 
     def _scene(self) -> bpy.types.Scene | None:
         return next((scene for scene in bpy.data.scenes if scene.session_uid == self._scene_uid), None)
@@ -144,11 +181,14 @@ class Delivery:
 def delivery_of(runtime: Runtime, record: Record) -> Delivery | None:
     """Where the panel of its scene says, or, of a regenerated result, where its base is shown.
 
-    None if it goes nowhere: it is only looked at in the panel, or its scene is not in the open file.
+    None if it goes nowhere: it is only looked at in the panel, was placed before, or its scene is not in the open
+    file; then it is placed when that file is opened.
     """
     scene = scene_of(record.id)
     if scene is None or record.spec.group is not None:  # previews and variations
         return None
+    if not runtime.animations.history.folder(record.id).claim_placing():
+        return None
     base = record.spec.base
     kind = REPLACE if base is not None and results.uses_of(base) else scene.magicanimate.then
-    return None if kind == "NOTHING" else Delivery(runtime, record, scene, kind)
+    return None if kind == "NOTHING" else Delivery(runtime, record, scene, kind, claimed=True)

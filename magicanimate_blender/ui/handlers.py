@@ -8,12 +8,18 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..animation import Animation
+from ..client import ClientError
 from ..results import colours
 from ..scene import scratch
 from . import beside, deletion, geometry, live_preview, messages, overlay, preferences, runtime, scene_facts
+from .delivery import delivery_of
 from .messages import Message
 from .settings import remember_job
 
+IN_WINDOW = not bpy.app.background
+"""Else nobody waits for jobs of earlier sessions, as on a render farm."""
+LOOK_AGAIN = 5.0
+"""Seconds between looks at whether another Blender has ended that looks after a job of the open file."""
 _owner = object()
 _scene_of_job: dict[str, int] = {}
 """Session id of the scene of each job of this session: undo may take the job's id out of the scene's own list."""
@@ -35,8 +41,8 @@ def before_load(*_: object) -> None:
                 half_drawn.append(taker.spec.name)
     if current:
         current.drawings.clear()
-        for delivery in current.deliveries:  # it is begun anew if that file turns out to be opened again
-            current.noticed.discard(delivery.record.id)
+        for delivery in current.deliveries:  # it is begun anew when that file is opened again
+            delivery.put_off()
         current.deliveries.clear()
     _scene_of_job.clear()
     geometry.forget()
@@ -54,7 +60,7 @@ def before_load(*_: object) -> None:
 
 @persistent
 def after_load(*_: object) -> None:
-    """Find the file's unfinished jobs again, and follow its scenes' view transforms."""
+    """Find the file's jobs again, and follow its scenes' view transforms."""
     scratch.remove_left_over()
     deletion.close()
     with suppress(KeyError):  # registered, but not enabled
@@ -66,26 +72,52 @@ def after_load(*_: object) -> None:
 
 
 def find_jobs_again() -> None:
-    """Look after jobs of the open file that an earlier session of Blender left to the server."""
-    if not bpy.app.background and any(scene.magicanimate.jobs for scene in bpy.data.scenes):
+    """Look after jobs of the open file that an earlier session of Blender, or another file, left to the server."""
+    if IN_WINDOW and any(scene.magicanimate.jobs for scene in bpy.data.scenes):
         resume_jobs(runtime.runtime())
 
 
 def resume_jobs(current: runtime.Runtime) -> None:
-    """The unfinished jobs of the open file's scenes; those whose maps were not all drawn can't go on."""
+    """The unfinished jobs of the open file's scenes, and results that ended while it was not open.
+
+    What another Blender looks after is left to that one, and asked for again until it has ended.
+    """
+    refused = _look_after(current)
+    for error in refused:
+        messages.tell(error)
+    if refused and not bpy.app.timers.is_registered(look_again):
+        bpy.app.timers.register(look_again, first_interval=LOOK_AGAIN)
+
+
+def look_again() -> float | None:
+    """Go on with the jobs of another Blender once that has ended; a timer's, until none of them is left."""
+    current = runtime.active()
+    return LOOK_AGAIN if current is not None and _look_after(current) else None
+
+
+def _look_after(current: runtime.Runtime) -> list[ClientError]:
+    """Why jobs of the open file can't be looked after here."""
     mine = {job.name for scene in bpy.data.scenes for job in scene.magicanimate.jobs}
-    for job in current.animations.unfinished():
-        if job in mine:
+    for record in current.animations.to_place():
+        if record.id in mine and (delivery := delivery_of(current, record)) is not None:
+            current.deliveries.append(delivery)
+    refused = []
+    for job in mine.intersection(current.animations.unfinished()):
+        try:
             animation = current.animations.resume(job)
-            if animation.missing_maps():  # the scene may have changed since: half of the maps would not fit
-                animation.cancel()
-                messages.tell(
-                    Message(
-                        f"Blender ended while the part maps of “{animation.spec.name}” were drawn: it was cancelled.",
-                        "Click Animate to begin it anew.",
-                        "half-drawn",
-                    )
+        except ClientError as error:
+            refused.append(error)
+            continue
+        if animation.missing_maps():  # the scene may have changed since: half of the maps would not fit
+            animation.cancel()
+            messages.tell(
+                Message(
+                    f"“{animation.spec.name}” was cancelled: Blender ended while its part maps were drawn.",
+                    "Click Animate to begin it anew.",
+                    "half-drawn",
                 )
+            )
+    return refused
 
 
 @persistent
@@ -171,15 +203,24 @@ HANDLERS = {
 }
 
 
+def _first_look() -> None:
+    after_load()
+
+
 def register() -> None:
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).append(handler)
     preferences.changed.append(_reconnect)
     colours.follow_views(_owner)
+    # A file may be open already, with jobs and overlays, but while an add-on is enabled none can be looked at.
+    bpy.app.timers.register(_first_look, first_interval=0.0)
 
 
 def unregister() -> None:
     scratch.close_all()
+    for look in (_first_look, look_again):
+        if bpy.app.timers.is_registered(look):
+            bpy.app.timers.unregister(look)
     preferences.changed.remove(_reconnect)
     bpy.msgbus.clear_by_owner(_owner)
     for name, handler in HANDLERS.items():

@@ -95,6 +95,7 @@ def _notice(current: runtime.Runtime, animation: Animation, now: Snapshot) -> No
         delivery = delivery_of(current, animation.record)
         if delivery is not None:
             current.deliveries.append(delivery)
+    animation.release()
 
 
 def _deliver(current: runtime.Runtime) -> None:

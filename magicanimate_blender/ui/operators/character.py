@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import bpy
 
+from ...densepose.errors import DensePoseError
 from ...densepose.labels import LABELS
 from ...scene.attribute import paint_labels
 from ...scene.framing import frame_camera
 from ...scene.labels import label_characters
+from ...scene.own_camera import own_camera
 from ...scene.roles import set_role
 from ...scene.sample_character import add_sample_character
 from .. import scene_facts
@@ -111,7 +116,10 @@ class MAGICANIMATE_OT_set_role(bpy.types.Operator):
 class MAGICANIMATE_OT_frame_camera(bpy.types.Operator):
     bl_idname = "magicanimate.frame_camera"
     bl_label = "Frame Character"
-    bl_description = "Move the camera so that the character fills the picture over all frames, as the network knows it"
+    bl_description = (
+        "Make a camera that sees the character fill the picture over all frames, as the network knows it. "
+        "Your own cameras and the size of renders stay as they are"
+    )
     bl_options = {"REGISTER", "UNDO"}
 
     crop: bpy.props.EnumProperty(
@@ -123,22 +131,35 @@ class MAGICANIMATE_OT_frame_camera(bpy.types.Operator):
         description="Look at the front of the body; else keep the camera's direction",
         default=True,
     )
+    camera: bpy.props.EnumProperty(
+        name="Camera",
+        items=[
+            ("OWN", "One of Its Own", "Make MagicAnimate's own camera active; your cameras are left alone"),
+            ("ACTIVE", "Active Camera", "Move the scene's camera"),
+        ],
+        options={"SKIP_SAVE"},
+    )
     set_resolution: bpy.props.BoolProperty(
-        name="Match the Render's Proportions",
-        description="Give the scene's render the proportions of the video, so that the camera shows what is animated",
-        default=True,
+        name="Match the Video's Proportions",
+        description="Give the scene's renders the proportions of the video; else they show more at two sides",
+        default=False,
+        options={"SKIP_SAVE"},
     )
 
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
         characters, frames = characters_of(scene), frames_of(scene)
-        size = video_size(scene)
-        _ensure_camera(scene)
-        if self.set_resolution:
-            _match_proportions(scene, size)
-        some = frames[:: max(1, len(frames) // SAMPLED_FRAMES)]
-        frame_camera(scene, characters, some, self.crop, self.face, size=size)
+        size, before = video_size(scene), scene.camera
+        with _all_or_nothing(scene):
+            if self.set_resolution:
+                _match_proportions(scene, size)
+            if self.camera == "OWN" or before is None:
+                own_camera(scene, size)
+            some = frames[:: max(1, len(frames) // SAMPLED_FRAMES)]
+            frame_camera(scene, characters, some, self.crop, self.face, size=size)
+        if before is not None and before != scene.camera:
+            self.report({"INFO"}, f"“{scene.camera.name}” is the active camera now; “{before.name}” is as it was")
         scene_facts.look_again(scene)
         return {"FINISHED"}
 
@@ -148,10 +169,19 @@ def video_size(scene: bpy.types.Scene) -> tuple[int, int]:
     return output_size(chosen, weights_for(chosen, engine_for(chosen, known_engines())))
 
 
-def _ensure_camera(scene: bpy.types.Scene) -> None:
-    if scene.camera is None:
-        scene.camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
-        scene.collection.objects.link(scene.camera)
+@contextlib.contextmanager
+def _all_or_nothing(scene: bpy.types.Scene) -> Iterator[None]:
+    """Take back what was set up for a framing that fails: a new camera, another active one, another resolution."""
+    render, camera, cameras = scene.render, scene.camera, set(bpy.data.cameras)
+    resolution = render.resolution_x, render.resolution_y
+    try:
+        yield
+    except DensePoseError:
+        scene.camera = camera
+        render.resolution_x, render.resolution_y = resolution
+        for made in set(bpy.data.cameras) - cameras:
+            bpy.data.cameras.remove(made)  # with its object
+        raise
 
 
 def _match_proportions(scene: bpy.types.Scene, size: tuple[int, int]) -> None:

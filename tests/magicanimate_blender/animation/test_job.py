@@ -2,9 +2,13 @@
 
 import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +18,7 @@ from magicanimate_blender.animation import Animation, Animations, JobSpec, Recor
 from magicanimate_blender.animation.states import NEXT
 from magicanimate_blender.client import ClientError, FileProblem, sha256
 from tests.magicanimate_blender.animation.helpers import REFERENCE, FakeSource, ended, in_state, make_spec, start, wait
-from tests.magicanimate_blender.client.fake_server import VIDEO, FakeServer, Handler, png
+from tests.magicanimate_blender.client.fake_server import TOKEN, VIDEO, FakeServer, Handler, png
 
 
 def test_a_job_ends_with_its_files_on_disk(animations, fake):
@@ -560,3 +564,95 @@ def test_a_reference_other_than_the_specs_is_a_mistake(animations):
     with pytest.raises(ValueError, match="frame"):
         animations.start(make_spec(frames=0), REFERENCE)
     assert isinstance(start(animations), Animation)
+
+
+# Two Blenders, one folder of results
+
+
+OTHER_BLENDER = """
+import sys
+from pathlib import Path
+from magicanimate_blender.animation import Animations
+from magicanimate_blender.client import Client
+from tests.magicanimate_blender.animation.helpers import start
+
+class Source:
+    def connect(self, say, stop):
+        return Client(sys.argv[2], sys.argv[3], timeout=2.0)
+
+job = start(Animations(Path(sys.argv[1]), Source()), 3, draw=False)
+job.add_map(0, bytes.fromhex(sys.argv[4]))
+while job.poll().step != 1:
+    pass
+print(job.id, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_blender(fake, tmp_path):
+    """A process that has begun to draw a job's maps, and the job's id."""
+    arguments = [str(tmp_path / "results"), fake.url, TOKEN, png().hex()]
+    root = str(Path(__file__).resolve().parents[3])
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER_BLENDER, *arguments],
+        env={**os.environ, "PYTHONPATH": root},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process, process.stdout.readline().strip()
+    process.kill()
+    process.wait()
+
+
+def test_a_job_of_another_process_is_left_to_it_until_that_is_killed(animations, other_blender):
+    process, job = other_blender
+    with pytest.raises(FileProblem) as caught:
+        animations.resume(job)
+    assert (caught.value.code, f"process {process.pid} on" in str(caught.value)) == ("other-blender", True)
+    assert animations.history.get(job).state is State.DRAWING
+    process.kill()
+    process.wait()
+    assert animations.resume(job).missing_maps() == [1, 2]
+
+
+def test_a_job_that_was_let_go_of_is_free(animations, fake, source, tmp_path):
+    job = start(animations, draw=False)
+    later = Animations(tmp_path / "results", source)
+    with pytest.raises(FileProblem):
+        later.resume(job.id)
+    animations.close()
+    assert later.resume(job.id).missing_maps() == [0, 1, 2]
+    later.close()
+
+
+def test_a_retry_of_what_another_process_goes_on_with_is_refused(animations, fake, source, tmp_path):
+    job = start(animations, draw=False)
+    job.cancel()
+    wait(job, ended)
+    job.release()
+    later = Animations(tmp_path / "results", source)
+    later.resume(job.id).retry()
+    with pytest.raises(FileProblem, match="Another Blender looks after"):
+        job.retry()
+    later.close()
+
+
+def test_one_blender_alone_places_a_result(animations, fake, source, tmp_path):
+    job = start(animations)
+    later = Animations(tmp_path / "results", source)
+    wait(job, ended)
+    assert later.to_place() == []  # the first one is about to
+    assert [record.id for record in animations.to_place()] == [job.id]
+    job.release()
+    assert [record.id for record in later.to_place()] == [job.id]
+    folder = later.history.folder(job.id)
+    assert [folder.claim_placing(), folder.claim_placing()] == [True, False]
+    assert later.to_place() == []
+
+
+def test_variations_and_previews_are_not_to_be_placed(animations, fake):
+    job = start(animations, group="one")
+    wait(job, ended)
+    assert animations.to_place() == []

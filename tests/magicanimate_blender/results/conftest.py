@@ -61,8 +61,7 @@ def make_clip(tmp_path: Path) -> Callable[..., Clip]:
     return make
 
 
-@pytest.fixture
-def scene() -> bpy.types.Scene:
+def exact_scene() -> bpy.types.Scene:
     """An empty scene with a camera that looks down, rendering exact pixels with Cycles."""
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     scene = bpy.context.scene
@@ -80,6 +79,13 @@ def scene() -> bpy.types.Scene:
     cycles = scene.cycles
     cycles.samples, cycles.use_denoising, cycles.use_adaptive_sampling = 1, False, False
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01
+    return scene
+
+
+@pytest.fixture
+def scene() -> bpy.types.Scene:
+    """`exact_scene` with the view Standard."""
+    scene = exact_scene()
     scene.view_settings.view_transform = "Standard"
     return scene
 
@@ -99,7 +105,7 @@ def render(scene: bpy.types.Scene, tmp_path: Path) -> Render:
 
 def read_png(path: Path) -> np.ndarray:
     image = bpy.data.images.load(str(path), check_existing=False)
-    image.colorspace_settings.name = "Non-Color"
+    image.colorspace_settings.is_data = True
     width, height = image.size
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)

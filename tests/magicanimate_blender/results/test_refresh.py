@@ -37,6 +37,7 @@ def test_files_written_anew_in_place_are_seen(scene, make_clip, render):
 
 def test_a_strip_is_refreshed_with_its_length(scene, make_clip, render):
     strip = add_strip(scene, make_clip("old"))
+    scene.render.use_sequencer = True
     assert tuple(render(10)[8, 8][:3]) == (20, 90, 160)
     refresh(scene, make_clip("new", colour=(5, 250, 5), count=3), replaces="old")
     assert tuple(render(10)[8, 8][:3]) == (5, 250, 5)
