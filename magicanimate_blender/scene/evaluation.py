@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 
 import bpy
@@ -14,6 +15,10 @@ from .evaluate import FrameGeometry, GeometryCache, extract
 from .labels import is_character_labelled, label_character
 from .obstacles import require_drawable, waits_for
 from .scratch import ScratchScene
+
+
+HEAVY = 0.02
+"""Seconds of evaluating a frame after which its geometry is read in a step of its own, so that a window stays alive."""
 
 
 class Evaluation:
@@ -32,6 +37,7 @@ class Evaluation:
         self._cache = GeometryCache() if cache is None else cache
         self._scratch: ScratchScene | None = None
         self._shape = self._bones = ""
+        self._ready: int | None = None
 
     @property
     def depsgraph(self) -> bpy.types.Depsgraph:
@@ -39,15 +45,20 @@ class Evaluation:
         return self._opened().depsgraph
 
     def step(self, frame: int) -> FrameGeometry | None:
-        """The geometry at a frame; None if that takes another step, see ScratchScene.approach."""
+        """The geometry at a frame; None if that takes another step: of a simulation, or since this one took long."""
         waiting = waits_for(self._characters)
         if waiting is not None:
             raise waiting
         if self._bones not in ("", bones_of(self._characters)):
             raise _edited()
         scratch = self._opened()
-        if not scratch.approach(frame):
-            return None
+        if self._ready != frame:
+            begin = time.perf_counter()
+            arrived = scratch.approach(frame)
+            self._ready = frame if arrived else None
+            if not arrived or time.perf_counter() - begin > HEAVY:
+                return None
+        self._ready = None
         return extract(self._source(), scratch.depsgraph, self._characters, self._cache)
 
     def unkeyed_pose(self) -> bool:
@@ -55,6 +66,7 @@ class Evaluation:
         source, scratch = self._source(), self._opened()
         if scratch.simulates:
             return False
+        self._ready = None
         depsgraph = scratch.evaluate(source.frame_current)
         for character in self._characters:
             armature = get_object(character.armature)
@@ -86,6 +98,7 @@ class Evaluation:
             if self._shape not in ("", shape):
                 raise _edited()
             self._shape, self._bones = shape, bones_of(self._characters)
+            self._ready = None
             self._scratch = ScratchScene(scene, objects_of(self._characters))
         return self._scratch
 
