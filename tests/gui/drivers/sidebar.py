@@ -29,7 +29,7 @@ def steps() -> harness.Steps:
 
 def pictures(name: str) -> harness.Steps:
     for width in WIDTHS:
-        if abs(harness.region().width - width) > 4:
+        if abs(harness.region().width - width) > 12:
             yield from harness.widen_sidebar(width)
             harness.hover()
             yield 0.5

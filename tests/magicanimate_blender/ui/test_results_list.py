@@ -13,7 +13,7 @@ from tests.magicanimate_blender.ui.panel_reader import read_panel
 def scenes(stage, current, finish):
     """The stage with three results, and a scene with one of them."""
     stage.magicanimate.then, jobs = "NOTHING", []
-    for seed in range(3):
+    for _ in range(3):
         bpy.ops.magicanimate.animate()
         jobs.append(current.animations.poll()[-1][0])
         finish(jobs[-1])
