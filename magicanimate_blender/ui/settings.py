@@ -22,13 +22,15 @@ def _reference_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context
     from . import reference_overlay
 
     self.consent = False
-    reference_overlay.update(self.id_data)
+    _reference_shown(self, context)
 
 
 def _reference_shown(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from . import reference_overlay
 
     reference_overlay.update(self.id_data)
+    for camera in bpy.data.cameras:  # a view draws its evaluated copy, which is not told of background images
+        camera.update_tag()
 
 
 def _is_armature(self: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:

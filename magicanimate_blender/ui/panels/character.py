@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...scene.roles import get_role
+from ..request import chosen_character
 from ..scene_facts import facts
 from .common import InSidebar, message_box, wrapped
 
@@ -16,6 +17,9 @@ class MAGICANIMATE_PT_character(InSidebar, bpy.types.Panel):
         scene, column = context.scene, self.layout.column()
         chosen, found = scene.magicanimate, facts(scene)
         column.prop(chosen, "character", text="", icon="ARMATURE_DATA", placeholder="Every character in the scene")
+        if chosen.character is not None and chosen_character(scene) is None:
+            name = chosen.character.name
+            wrapped(column, f"“{name}” is not in this scene: every character is animated instead", "INFO")
         if found.problem is not None:
             message_box(column, found.problem)
             column.operator_menu_enum("magicanimate.add_sample_character", "kind", text="Add Sample Character")

@@ -4,7 +4,10 @@ import bpy
 import pytest
 
 from magicanimate_blender.ui import runtime, scene_facts
+from magicanimate_blender.ui.panels.character import MAGICANIMATE_PT_character
 from magicanimate_blender.ui.problems import first_problem
+from magicanimate_blender.ui.request import characters_of
+from tests.magicanimate_blender.ui.panel_reader import read_panel
 
 
 def problem(scene):
@@ -71,6 +74,30 @@ def test_half_a_rig_is_named(scene, preferences):
     armature = bpy.data.objects.new("Door", bpy.data.armatures.new("Door"))
     scene.collection.objects.link(armature)
     assert "Door" in problem(scene).sentence
+
+
+def test_a_deleted_character_is_no_longer_chosen(stage, current):
+    """The field keeps it alive; with another character in the scene, Animate goes on with that one."""
+    first = stage.magicanimate.character = stage.objects["Sample Female"]
+    for each in (first, *first.children):
+        stage.collection.objects.unlink(each)  # what Delete does in the window
+    assert "no rigged character" in problem(stage).sentence
+    assert problem(stage).mend.operator == "magicanimate.add_sample_character"
+    mend(problem(stage))
+    assert problem(stage) is None
+    assert bpy.ops.magicanimate.animate.poll()
+    assert stage.magicanimate.character == first
+    (character,) = characters_of(stage)
+    assert character.armature == "Sample Male"
+    assert "“Sample Female” is not in this scene" in read_panel(MAGICANIMATE_PT_character).text
+    bpy.ops.magicanimate.animate()
+    assert current.drawings[0]._characters[0].armature == "Sample Male"
+
+
+def test_a_character_of_another_scene_is_not_chosen_here(stage, preferences):
+    other = bpy.data.scenes.new("Other")
+    other.magicanimate.character = stage.objects["Sample Female"]
+    assert "no rigged character" in problem(other).sentence
 
 
 @pytest.mark.parametrize("name", ["animate", "vary", "preview_frame"])
