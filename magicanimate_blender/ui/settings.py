@@ -19,7 +19,6 @@ def _overlay_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) 
 
 
 def _reference_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    from . import reference_overlay
 
     self.consent = False
     _reference_shown(self, context)
