@@ -11,11 +11,18 @@ from bpy.props import (
     StringProperty,
 )
 
+STILL = ("FILE", "GENERATED")
+"""Sources of images that are one picture: no video, no sequence, no render."""
+
 
 def _overlay_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from . import overlay
 
     overlay.show(self.id_data)
+
+
+def _is_still(self: bpy.types.PropertyGroup, candidate: bpy.types.Image) -> bool:
+    return candidate.source in STILL
 
 
 def _reference_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -67,6 +74,7 @@ class SceneSettings(bpy.types.PropertyGroup):
         name="Reference",
         description="Picture of the person to animate",
         type=bpy.types.Image,
+        poll=_is_still,
         update=_reference_changed,
     )
     fit: EnumProperty(

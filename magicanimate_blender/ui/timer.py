@@ -96,6 +96,10 @@ def pump(current: runtime.Runtime) -> None:
 
 
 def _draw_on(current: runtime.Runtime, drawing: Drawing) -> None:
+    if all(isinstance(taker, Animation) and taker.poll().state.ended for taker in drawing.takers):
+        current.drawings.remove(drawing)  # the server would not have the job, or somebody cancelled it
+        drawing.cancel()
+        return
     drawing.work()
     if drawing.error is not None:
         for taker in drawing.takers:

@@ -297,7 +297,18 @@ def test_a_fault_when_animating(stage, server, current, finish, fault, sentence,
         server.start(port)
     server.fault = ready_engines
     bpy.ops.magicanimate.retry(job=animation.id)
-    assert finish(animation).state is State.DONE
+    assert finish(current.animations.poll()[-1][0]).state is State.DONE  # another job if it was half drawn
+
+
+def test_a_wrong_address_is_told_before_many_maps_are_drawn(stage, server, current, finish):
+    stage.frame_end = 300
+    server.kill()
+    animation = started()
+    assert finish(animation).state is State.FAILED
+    assert len(animation.missing_maps()) > 150
+    timer.pump(current)
+    assert not current.drawings
+    shows("No server is running at http://127.0.0.1", "Open the Preferences", "Try Again")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Animate is disabled with one sentence and the button that mends it, until all is well."""
 
+import av
 import bpy
+import numpy as np
 import pytest
 
-from magicanimate_blender.ui import runtime, scene_facts
+from magicanimate_blender.ui import runtime, scene_facts, settings
 from magicanimate_blender.ui.panels.character import MAGICANIMATE_PT_character
 from magicanimate_blender.ui.problems import first_problem
 from magicanimate_blender.ui.request import characters_of
@@ -41,6 +43,37 @@ def test_each_button_takes_its_problem_away(scene, preferences):
 def test_another_picture_needs_consent_again(stage, preferences):
     stage.magicanimate.reference = bpy.data.images.new("Somebody else", 64, 64)
     assert problem(stage).mend.operator == "magicanimate.give_consent"
+
+
+def test_a_video_is_refused_as_reference_when_it_is_chosen(stage, preferences, tmp_path):
+    path = tmp_path / "walk.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    before = stage.magicanimate.reference
+    with pytest.raises(RuntimeError, match=r"walk\.mp4 is no still picture\. Choose a PNG or JPEG"):
+        bpy.ops.magicanimate.open_reference(filepath=str(path))
+    assert stage.magicanimate.reference == before
+    assert "walk.mp4" not in bpy.data.images
+    assert stage.magicanimate.consent
+    # Given by a script or an older file: said before anything is drawn.
+    stage.magicanimate.reference = bpy.data.images.load(str(path))
+    assert problem(stage).sentence == "“walk.mp4” is no still picture."
+    assert problem(stage).mend.operator == "magicanimate.open_reference"
+
+
+def test_the_field_offers_still_pictures_alone(stage):
+    sequence = bpy.data.images.new("Sequence", 8, 8)
+    sequence.source = "SEQUENCE"
+    assert [settings._is_still(stage.magicanimate, each) for each in (sequence, stage.magicanimate.reference)] == [
+        False,
+        True,
+    ]
 
 
 def test_a_range_without_frames(stage, preferences):
