@@ -16,7 +16,6 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
-from ..densepose.errors import DensePoseError
 from ..raster.png import decode_picture
 from .reference import resized
 
@@ -97,7 +96,7 @@ def read_pictures(path: Path) -> Pictures | None:
     """The picture of a PNG file in both sizes; None if it is none. For any thread."""
     try:
         picture = decode_picture(path.read_bytes())
-    except (OSError, DensePoseError):
+    except (OSError, ValueError):
         return None
     large = _at_most(picture, SIDE)
     return Pictures(_as_icon(large), _as_icon(_at_most(large, SMALL)))

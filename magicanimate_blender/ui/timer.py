@@ -16,6 +16,7 @@ from . import (
     results_list,
     runtime,
     scene_facts,
+    status_area,
     thumbnails,
 )
 from .delivery import delivery_of
@@ -162,6 +163,7 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
     if shown != _shown:
         _shown = shown
         redraw()
+        status_area.redraw()
 
 
 def redraw() -> None:

@@ -30,9 +30,9 @@ def answers(handler: Handler) -> bool:
     if handler.path == "/v1/engines":
         sets = [{**weights, "state": "ready"} for weights in ENGINES[0]["weight_sets"]]
         handler.json(200, [{**ENGINES[0], "weight_sets": sets}])
-    elif handler.path.endswith("/preview"):
+    elif handler.path.endswith("/preview.png"):
         handler.answer(200, picture(), "image/png")
-    return handler.path == "/v1/engines" or handler.path.endswith("/preview")
+    return handler.path == "/v1/engines" or handler.path.endswith("/preview.png")
 
 
 @pytest.fixture
@@ -44,9 +44,10 @@ def slow_server() -> Iterator[dict[str, str]]:
     fake.kill()
 
 
-def test_a_narrow_sidebar(chroot: Path, archive: Path, pictures: Path, slow_server: dict[str, str]) -> None:
+def test_a_small_screen(chroot: Path, archive: Path, pictures: Path, slow_server: dict[str, str]) -> None:
+    """Animate, progress and Cancel are in view, stay in their place, and ESC does not touch the job."""
     run = run_in_window(
         chroot, DRIVERS / "sidebar.py", pictures, extensions=[archive], environment=slow_server, size="1366x768",
-        limit_s=500,
+        limit_s=900,
     )  # fmt: skip
     assert run.status == 0, run.report()

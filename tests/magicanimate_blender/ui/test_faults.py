@@ -82,7 +82,7 @@ def no_address(folder, preferences):
         (not_installed, r"The server is not installed\.", "Install the Server"),
         (installed_in_part, r"The server is installed in part\.", "Go On Installing the Server"),
         (installation_damaged, r"The server's installation is damaged\.", "Install the Server Again"),
-        (own_python_gone, r"There is no Python at .*gone", "Open the Preferences"),
+        (own_python_gone, r"There is no Python at .*g ?o ?n ?e ?/", "Open the Preferences"),
         (no_address, "No address of a server is given", "Open the Preferences"),
     ],
 )
