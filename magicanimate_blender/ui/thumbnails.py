@@ -70,6 +70,11 @@ def load_wanted() -> bool:
     return bool(new)
 
 
+def reading() -> bool:
+    """Whether pictures are on their way."""
+    return bool(_wanted or _read)
+
+
 def _take_in(key: str, pictures: Pictures | None) -> bool:
     if _icons is None or pictures is None:
         return False

@@ -49,7 +49,7 @@ def _beat() -> float:
         if thumbnails.load_wanted():
             redraw()
     _redraw_if_changed(current)
-    return BUSY if current.busy() else IDLE
+    return BUSY if current.busy() or thumbnails.reading() else IDLE
 
 
 def _look_after(current: runtime.Runtime, scene: bpy.types.Scene) -> None:

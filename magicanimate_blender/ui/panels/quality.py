@@ -58,7 +58,7 @@ class MAGICANIMATE_PT_quality(InSidebar, bpy.types.Panel):
         weights = weights_for(scene.magicanimate, engine)
         column.menu("MAGICANIMATE_MT_weights", text=weights.title, icon="FILE_BLEND", translate=False)
         if weights.demo:
-            wrapped(column, "To try how it works: small, and what they make is marked.", "INFO")
+            wrapped(column, "Small, for trying out; their results are marked.", "INFO")
 
 
 class MAGICANIMATE_PT_advanced(InSidebar, bpy.types.Panel):
@@ -67,11 +67,18 @@ class MAGICANIMATE_PT_advanced(InSidebar, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split, layout.use_property_decorate = text_width() >= ROOMY, False
+        layout, roomy = self.layout, text_width() >= ROOMY
+        layout.use_property_split, layout.use_property_decorate = roomy, False
         chosen = engine_settings.group(context.scene)
         for name in engine_settings.names():
-            if name != "seed":
+            if name == "seed":
+                continue
+            field = chosen.bl_rna.properties[name]
+            if field.type == "ENUM" and not roomy:  # beside the choice its name would be cut off
+                column = layout.column(align=True)
+                column.label(text=field.name)
+                column.prop(chosen, name, text="")
+            else:
                 layout.prop(chosen, name)
 
 
