@@ -36,18 +36,19 @@ def answers(handler: Handler) -> bool:
 
 
 @pytest.fixture
-def slow_server() -> Iterator[dict[str, str]]:
-    """A scripted server whose jobs take minutes; the environment that tells a driver where it is."""
-    fake = FakeServer(steps=25, pace=5.0)
-    fake.fault = answers
-    yield {"SERVER_URL": fake.url, "SERVER_TOKEN": TOKEN}
-    fake.kill()
+def servers() -> Iterator[dict[str, str]]:
+    """Scripted ones, whose jobs take minutes or no time; the environment that tells a driver where they are."""
+    slow, quick = FakeServer(steps=25, pace=5.0), FakeServer()
+    slow.fault = quick.fault = answers
+    yield {"SERVER_URL": slow.url, "SERVER_TOKEN": TOKEN, "QUICK_URL": quick.url}
+    slow.kill()
+    quick.kill()
 
 
-def test_a_small_screen(chroot: Path, archive: Path, pictures: Path, slow_server: dict[str, str]) -> None:
+def test_a_small_screen(chroot: Path, archive: Path, pictures: Path, servers: dict[str, str]) -> None:
     """Animate, progress and Cancel are in view, stay in their place, and ESC does not touch the job."""
     run = run_in_window(
-        chroot, DRIVERS / "sidebar.py", pictures, extensions=[archive], environment=slow_server, size="1366x768",
+        chroot, DRIVERS / "sidebar.py", pictures, extensions=[archive], environment=servers, size="1366x768",
         limit_s=900,
     )  # fmt: skip
     assert run.status == 0, run.report()

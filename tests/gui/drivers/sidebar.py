@@ -1,11 +1,15 @@
 """What an artist sees in a narrow sidebar of a small window: each state of the panels, with a picture of each width."""
 
+import os
+
 import artist
 import bpy
 import harness
 
 WIDTHS = (280, 240)
 """Of the sidebar, in pixels."""
+POPOVER = 46
+"""Pixels from the window's edge to the sign that opens it, beside the row's button."""
 
 
 def steps() -> harness.Steps:
@@ -35,6 +39,11 @@ def steps() -> harness.Steps:
     yield 1.0
     yield from pictures("5_warning")
     yield from stays(animate)
+    harness.click(harness.region().x + harness.region().width - POPOVER, cancel[1])
+    yield 1.0
+    harness.screenshot("5_warning_read")
+    harness.hover()
+    yield 1.0
     scene.magicanimate.consent = False
     yield from pictures("6_problem")
     scene.magicanimate.consent = True
@@ -44,10 +53,25 @@ def steps() -> harness.Steps:
     yield from harness.until(lambda: artist.state(scene) == "RUNNING", 200, "another job")
     harness.click(*end_of_status_bar())
     yield from harness.until(lambda: artist.state(scene) == "CANCELLED", 60, "Cancel in the status bar")
-    for page in range(1, 5):
+    yield from ends(scene)
+
+
+def ends(scene: bpy.types.Scene) -> harness.Steps:
+    """Nobody answers at an address; another server is quick."""
+    chosen = artist.preferences()
+    chosen.url = "http://127.0.0.1:9"
+    yield from artist.start(scene)
+    yield from harness.until(lambda: artist.state(scene) == "FAILED", 60, "the failure")
+    yield 1.0
+    yield from pictures("7_failed")
+    chosen.url = os.environ["QUICK_URL"]
+    yield from artist.start(scene)
+    yield from artist.delivered(scene, 200)
+    yield from pictures("8_done")
+    for page in range(1, 6):
         harness.scroll_region(12)
         yield 2.0
-        harness.screenshot(f"7_page_{page}")
+        harness.screenshot(f"9_page_{page}")
 
 
 def open_all_panels() -> None:
