@@ -30,7 +30,7 @@ _told: set[str] = set()
 def message_of(error: ClientError | DensePoseError) -> Message:
     if isinstance(error, ClientError):
         return Message(error.detail, error.fix, error.code)
-    return Message(error.message, error.fix)
+    return Message(error.message, error.fix, error.code)
 
 
 def tell(what: ClientError | DensePoseError | Message) -> None:

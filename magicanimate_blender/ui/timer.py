@@ -21,9 +21,9 @@ from . import (
 )
 from .delivery import delivery_of
 from .drawing import Drawing
-from .messages import guarded
+from .messages import Message, guarded
 
-BUSY, IDLE = 0.1, 0.3
+DRAWING, BUSY, IDLE = 0.0, 0.1, 0.3
 """Seconds between beats."""
 
 _shown: object = None
@@ -49,6 +49,8 @@ def _beat() -> float:
         if thumbnails.load_wanted():
             redraw()
     _redraw_if_changed(current)
+    if any(drawing.waiting is None for drawing in current.drawings):
+        return DRAWING
     return BUSY if current.busy() or thumbnails.reading() else IDLE
 
 
@@ -60,7 +62,8 @@ def _look_after(current: runtime.Runtime, scene: bpy.types.Scene) -> None:
         engine_settings.follow_weights(scene)
     with guarded("looking at the scene"):
         scene_facts.refresh(scene)
-        overlay.follow(scene, scene_facts.facts(scene).characters)
+        if scene.magicanimate.show_overlay:
+            overlay.follow(scene, scene_facts.facts(scene).characters)
     with guarded("listing the results"):
         results_list.sync(current, scene)
     with guarded("previewing the frame"):
@@ -97,11 +100,10 @@ def pump(current: runtime.Runtime) -> None:
 
 
 def _draw_on(current: runtime.Runtime, drawing: Drawing) -> None:
-    if all(isinstance(taker, Animation) and taker.poll().state.ended for taker in drawing.takers):
-        current.drawings.remove(drawing)  # the server would not have the job, or somebody cancelled it
-        drawing.cancel()
-        return
     drawing.work()
+    if drawing.note is not None:
+        messages.tell(Message(drawing.note.message, drawing.note.fix))
+        drawing.note = None
     if drawing.error is not None:
         for taker in drawing.takers:
             taker.cancel()
@@ -150,7 +152,7 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
     task = current.installation.task
     shown = (
         [now for _, now in current.animations.poll()],
-        [len(drawing.takers) for drawing in current.drawings],
+        [(len(drawing.takers), drawing.waiting and drawing.waiting.message) for drawing in current.drawings],
         dict(current.plans),
         current.watch.status.version,
         task and task.poll(),

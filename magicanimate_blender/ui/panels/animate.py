@@ -51,7 +51,7 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
         row.prop(scene.magicanimate, "variations", text="")
         reserved(column, said(current, scene, problem, animation), LINES)
         if animation is not None:
-            draw_trouble(column, animation)
+            draw_trouble(column, current, animation)
         for message in (messages.current(), current.problem and message_of(current.problem)):
             if message:
                 draw_mendable(column, message).operator("magicanimate.dismiss", icon="X")
@@ -138,9 +138,12 @@ def said_of(animation: Animation) -> list[tuple[str, str]]:
     return [(f"{animation.spec.name}: {now.state.title.lower()}{kept}", icon), *notes]
 
 
-def draw_trouble(layout: bpy.types.UILayout, animation: Animation) -> None:
+def draw_trouble(layout: bpy.types.UILayout, current: Runtime, animation: Animation) -> None:
     """How a job failed, or what it waits for."""
     now = animation.poll()
+    waiting = next((d.waiting for d in current.drawings if animation in d.takers), None)
+    if waiting is not None:  # for the end of Edit Mode, say
+        draw_mendable(layout, message_of(waiting))
     if now.state is State.FAILED:
         draw_mendable(layout, Message(now.message, now.fix, now.code))
     elif not now.state.ended and (mend := mend_of(now.code)) is not None:  # a server that was lost
