@@ -79,6 +79,7 @@ class ResultFolder:
             return []
         present = ((path, path.relative_to(self.path).as_posix()) for path in self.path.rglob("*") if path.is_file())
         return [path for path, name in present if OUR_NAME.fullmatch(name)]
+
     def mark_to_place(self) -> None:
         """Have the result put into its scene when its file is open. A full disk is told by what else fails on it."""
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ import bpy
 from ...results.sequence import stored_path
 from ...scene.errors import SceneError
 from ..beside import PICTURE
+from ..settings import STILL
 from .common import tells_errors
 
 
@@ -46,13 +47,17 @@ class MAGICANIMATE_OT_give_consent(bpy.types.Operator):
 def load_picture(path: Path) -> bpy.types.Image:
     """The image of a file, with a path relative to the saved .blend if it lies beside or below that.
 
-    Raises SceneError if Blender can't read it.
+    Raises SceneError if Blender can't read it as a still picture.
     """
     known = {image.session_uid for image in bpy.data.images}
     try:
         image = bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError:
         raise SceneError(f"{path.name} can't be read as a picture.", "Choose a PNG or JPEG file.") from None
+    if image.source not in STILL:
+        if not image.users:  # nobody had it before
+            bpy.data.images.remove(image)
+        raise SceneError(f"{path.name} is no still picture.", "Choose a PNG or JPEG file of the person.")
     if image.session_uid not in known:  # else it is the person's own
         image[PICTURE] = True
         image.filepath = stored_path(path)

@@ -112,3 +112,18 @@ def test_a_linked_camera_is_left_alone_and_that_is_told(stage, tmp_path):
     stage.magicanimate.show_reference = True
     assert shown(stage.camera.data) == []
     assert "“Far” is linked" in messages.current().text
+
+
+def test_views_hear_of_it_at_once(stage, camera):
+    """What a view draws is the evaluated camera."""
+
+    def seen():
+        bpy.context.view_layer.update()
+        evaluated = stage.camera.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        return [each.image.name for each in evaluated.background_images]
+
+    assert seen() == ["Mine"]
+    stage.magicanimate.show_reference = True
+    assert seen() == ["Mine", "sample_reference.png"]
+    stage.magicanimate.show_reference = False
+    assert seen() == ["Mine"]

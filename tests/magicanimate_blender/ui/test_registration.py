@@ -10,7 +10,8 @@ from magicanimate_blender.ui import handlers, timer
 def state() -> dict[str, object]:
     """Everything that an add-on may leave behind in Blender."""
     lists = {name: list(getattr(bpy.app.handlers, name)) for name in handlers.HANDLERS}
-    menus = (bpy.types.VIEW3D_MT_armature_add, bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
+    names = ("VIEW3D_MT_armature_add", "TOPBAR_MT_file_import", "TOPBAR_MT_file_export", "STATUSBAR_HT_header")
+    menus = [getattr(bpy.types, name) for name in names]
     return {
         "handlers": {name: len(entries) for name, entries in lists.items()},
         "timer": bpy.app.timers.is_registered(timer.tick),
@@ -61,6 +62,13 @@ def test_a_broken_connection_does_not_end_blender(addon):
     finally:
         signal.signal(signal.SIGPIPE, before)
         bpy.ops.preferences.addon_enable(module="magicanimate_blender")
+
+
+def test_no_key_of_blender_does_anything_of_ours(addon):
+    """ESC stops playback, ends transforms and closes menus all day long: it must not end a job of hours as well."""
+    keymaps = bpy.context.window_manager.keyconfigs.addon.keymaps
+    ours = [item.type for keymap in keymaps for item in keymap.keymap_items if "magicanimate" in item.idname]
+    assert ours == []
 
 
 def test_operators_and_properties_are_described(addon):
