@@ -5,7 +5,7 @@ import lzma
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,19 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_environment() -> Iterator[dict[str, str]]:
+    """pip in tests asks no index and heeds no settings of this machine. Gives os.environ as it was before."""
+    before = dict(os.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in before:
+            if name.upper().startswith("PIP_"):
+                patch.delenv(name)
+        patch.setenv("PIP_CONFIG_FILE", os.devnull)  # which also keeps pip from its other files
+        patch.setenv("PIP_NO_INDEX", "1")
+        yield before
 
 
 @pytest.fixture(scope="session")

@@ -57,9 +57,10 @@ def small_torch(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pip_settings(tmp_path: Path) -> Path:
+def pip_settings(tmp_path: Path, machine_environment: dict[str, str]) -> Path:
     """This machine's settings of pip, as one file."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, env=machine_environment)
     settings = re.findall(r"^(?:global|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
     path = tmp_path / "pip.conf"
     path.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in dict(settings).items())]))
