@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.network import nothing_asked_of_the_network  # noqa: F401  a fixture of every test
+
 # The suite runs on every core at once: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
