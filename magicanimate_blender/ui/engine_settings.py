@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 
 from ..animation.spec import MAX_SEED
 from ..scene.errors import SceneError
-from .engines import known_engines
+from .engines import engine_for, known_engines, weights_for
 
 PROPERTY = "magicanimate_engine"
 UNSET = -1
@@ -35,13 +35,53 @@ def group(scene: bpy.types.Scene) -> bpy.types.PropertyGroup:
 
 
 def values(scene: bpy.types.Scene) -> dict[str, Any]:
-    """Settings for a job, by the schema."""
+    """Settings for a job, by the schema, as they suit the weights in effect."""
     owner = group(scene)
-    return {name: _value(name, getattr(owner, name)) for name in names()}
+    return {**{name: _value(name, getattr(owner, name)) for name in names()}, **_to_suit(scene)}
 
 
 def assign(scene: bpy.types.Scene, settings: Mapping[str, Any]) -> None:
     """Set what the schema knows of `settings`."""
+    follow_weights(scene)
+    _set(scene, settings)
+
+
+def follow_weights(scene: bpy.types.Scene) -> None:
+    """Have the properties show the settings that suit the weights in effect, however those came to be.
+
+    Chosen, or the best that the server has ready just now. Not while drawing.
+    """
+    if (wanted := _to_suit(scene)) or _suited_to(scene) != scene.magicanimate.suited_to:
+        _set(scene, wanted)
+        scene.magicanimate.suited_to = _suited_to(scene)
+
+
+def _to_suit(scene: bpy.types.Scene) -> dict[str, Any]:
+    """What is to be set for the weights in effect; nothing while they are those that the properties suit.
+
+    Settings that only other weights recommend go back to the default. In a scene that has not followed any weights yet,
+    what somebody has set by hand stays.
+    """
+    if _suited_to(scene) == scene.magicanimate.suited_to:
+        return {}
+    engine = engine_for(scene.magicanimate, known_engines())
+    recommended = weights_for(scene.magicanimate, engine).recommended_settings
+    fields, owner = _schema.get("properties", {}), group(scene)
+    return {
+        name: recommended.get(name, fields[name].get("default"))
+        for weights in engine.weight_sets
+        for name in weights.recommended_settings
+        if name in names() and (scene.magicanimate.suited_to or not owner.is_property_set(name))
+    }
+
+
+def _suited_to(scene: bpy.types.Scene) -> str:
+    """Names the weights in effect."""
+    engine = engine_for(scene.magicanimate, known_engines())
+    return f"{engine.id}/{weights_for(scene.magicanimate, engine).id}"
+
+
+def _set(scene: bpy.types.Scene, settings: Mapping[str, Any]) -> None:
     owner = group(scene)
     for name in names():
         if name in settings:

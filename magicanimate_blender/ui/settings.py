@@ -119,7 +119,9 @@ class SceneSettings(bpy.types.PropertyGroup):
     # Quality
     engine: StringProperty(name="Engine", description="What animates the picture", default="magicanimate")
     weights: StringProperty(name="Weights", description="Weights of the engine; empty: the best that are there")
-    show_advanced: BoolProperty(name="Advanced", description="All settings of the engine")
+    suited_to: StringProperty(
+        name="Suited To", description="Weights that the engine's settings suit just now", options={"HIDDEN"}
+    )
 
     live_preview: BoolProperty(
         name="Live Preview", description="Preview the current frame by itself whenever scrubbing or posing stops"

@@ -48,6 +48,7 @@ def _beat() -> float:
         scene = window.scene
         engine = engines.engine_for(scene.magicanimate, engines.known_engines())
         engine_settings.use_schema(engine.settings_schema)
+        engine_settings.follow_weights(scene)
         scene_facts.refresh(scene)
         overlay.follow(scene, scene_facts.facts(scene).characters)
         results_list.sync(current, scene)

@@ -84,9 +84,8 @@ def set_up_demo() -> Generator[float, None, bpy.types.Scene]:
 
 
 def cancel(scene: bpy.types.Scene) -> harness.Steps:
-    """By ESC."""
-    harness.hover()
-    harness.press("Escape")
+    """By the button in the sidebar."""
+    yield from harness.click_button("magicanimate.cancel")
     yield from harness.until(lambda: state(scene) == "CANCELLED", 60, "the animation to be cancelled")
 
 

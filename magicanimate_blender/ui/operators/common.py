@@ -11,7 +11,7 @@ import bpy
 from ...animation import Record
 from ...client import ClientError
 from ...densepose.errors import DensePoseError
-from .. import messages, timer
+from .. import messages, results_list, timer
 from ..runtime import runtime
 from ..settings import scene_of
 
@@ -54,7 +54,5 @@ class OfResult:
 
 
 def selected(context: bpy.types.Context) -> str:
-    """Id of the result that is selected in the list, or ""."""
-    manager = context.window_manager
-    rows, index = manager.magicanimate_results, manager.magicanimate_result
-    return rows[index].name if 0 <= index < len(rows) else ""
+    """Id of the result that is selected in the list of the window's scene, or ""."""
+    return results_list.selected(context.scene)

@@ -8,7 +8,7 @@ import bpy
 
 from ...animation import Record, State
 from ...results import uses_of
-from .. import clips, engine_settings, thumbnails
+from .. import clips, engine_settings, results_list, thumbnails
 from ..messages import Message
 from ..operators.common import selected
 from ..runtime import runtime
@@ -41,10 +41,9 @@ class MAGICANIMATE_PT_results(InSidebar, bpy.types.Panel):
     bl_label = "Results"
 
     def draw(self, context: bpy.types.Context) -> None:
-        column, manager = self.layout.column(), context.window_manager
-        column.template_list(
-            "MAGICANIMATE_UL_results", "", manager, "magicanimate_results", manager, "magicanimate_result", rows=3
-        )
+        column, shown = self.layout.column(), results_list.list_of(context.scene)
+        if shown is not None:  # made at the first beat
+            column.template_list("MAGICANIMATE_UL_results", "", shown, "rows", shown, "index", rows=3)
         column.prop(context.scene.magicanimate, "all_scenes")
         record = runtime().record(selected(context)) if selected(context) else None
         if record is not None:
@@ -52,6 +51,7 @@ class MAGICANIMATE_PT_results(InSidebar, bpy.types.Panel):
 
 
 def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, record: Record) -> None:
+    """Every button names its result: another one may be selected between the drawing and the click."""
     picture = thumbnails.icon(record.id, runtime().animations.history.thumbnail(record))
     if picture:
         layout.template_icon(picture, scale=8.0)
@@ -66,17 +66,17 @@ def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, record: 
     elif record.state.ended:
         layout.operator("magicanimate.retry", icon="FILE_REFRESH").job = record.id
     row = layout.row(align=True)
-    row.operator("magicanimate.reveal_result", icon="FILE_FOLDER")
+    row.operator("magicanimate.reveal_result", icon="FILE_FOLDER").job = record.id
     if record.state.ended:
-        row.operator("magicanimate.delete_result", icon="TRASH")
+        row.operator("magicanimate.delete_result", icon="TRASH").job = record.id
 
 
 def draw_actions(layout: bpy.types.UILayout, context: bpy.types.Context, record: Record) -> None:
     chosen = context.scene.magicanimate
     row = layout.row(align=True)
-    row.operator("magicanimate.show_result", icon="PLAY")
+    row.operator("magicanimate.show_result", icon="PLAY").job = record.id
     row.menu("MAGICANIMATE_MT_compare", icon="IMAGE_DATA")
-    layout.operator_menu_enum("magicanimate.use_result", "kind", text="Use As", icon="IMPORT")
+    layout.operator_menu_enum("magicanimate.use_result", "kind", text="Use As", icon="IMPORT").job = record.id
     uses = uses_of(record.id)
     if uses:
         counts = (("plane", uses.planes), ("compositor node", uses.compositor_nodes), ("strip", uses.strips))
@@ -87,8 +87,8 @@ def draw_actions(layout: bpy.types.UILayout, context: bpy.types.Context, record:
     box = layout.box().column()
     row = box.row()
     row.scale_y = 1.2
-    row.operator("magicanimate.regenerate", icon="FILE_REFRESH")
-    row.operator("magicanimate.check_changes", text="", icon="QUESTION")
+    row.operator("magicanimate.regenerate", icon="FILE_REFRESH").job = record.id
+    row.operator("magicanimate.check_changes", text="", icon="QUESTION").job = record.id
     plan = runtime().plans.get(record.id)
     if plan:
         wrapped(box, plan, "INFO")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from magicanimate_blender.densepose.errors import DensePoseError
 from magicanimate_blender.densepose.labels import PALETTE
-from magicanimate_blender.raster.png import decode_labels, encode_labels, encode_rgb
+from magicanimate_blender.raster.png import decode_labels, decode_picture, encode_labels, encode_rgb
 
 PICTURES = arrays.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(0, 24))
 
@@ -61,6 +61,29 @@ def test_every_row_filter_is_undone(kind):
 def test_rgb_pictures_are_what_pillow_reads():
     picture = np.random.default_rng(0).integers(0, 256, (5, 9, 3)).astype(np.uint8)
     assert (np.asarray(Image.open(io.BytesIO(encode_rgb(picture)))) == picture).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_pictures_of_other_programs_are_read(mode):
+    """Smooth ones, for which writers choose every kind of row filter."""
+    y, x = np.mgrid[0:40, 0:61]
+    smooth = np.stack([x * 4, y * 6, (x + y) * 2], axis=2).astype(np.uint8)
+    picture = Image.fromarray(smooth).convert(mode)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    assert (decode_picture(file.getvalue()) == np.asarray(picture.convert("RGB"))).all()
+
+
+def test_a_picture_of_16_bits_is_read_by_its_upper_8():
+    levels = np.arange(0, 65536, 331, dtype=np.uint16).reshape(2, 99)
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG")
+    assert (decode_picture(file.getvalue())[..., 1] == levels >> 8).all()
+
+
+def test_what_is_no_picture_is_said_to_be_none():
+    with pytest.raises(DensePoseError, match="no PNG"):
+        decode_picture(b"GIF89a")
 
 
 def test_the_same_picture_gives_the_same_bytes():

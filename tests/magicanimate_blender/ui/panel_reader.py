@@ -11,10 +11,11 @@ import bpy
 
 @dataclass
 class Shown:
-    """text: every sentence, in order. buttons: label -> operator."""
+    """text: every sentence, in order. buttons: label -> operator. options: label -> what the operator is told."""
 
     text: str = ""
     buttons: dict[str, str] = field(default_factory=dict)
+    options: dict[str, SimpleNamespace] = field(default_factory=dict)
 
     def can_press(self, label: str) -> bool:
         """Whether the button is there and not greyed out."""
@@ -47,11 +48,15 @@ class Layout:
     def operator(self, name: str, text: str | None = None, **_: Any) -> SimpleNamespace:
         label = operator_of(name).get_rna_type().name if text is None else text
         self._shown.buttons[label] = name
-        return SimpleNamespace()
+        self._shown.options[label] = SimpleNamespace()
+        return self._shown.options[label]
+
+    def operator_menu_enum(self, name: str, _: str, text: str = "", **options: Any) -> SimpleNamespace:
+        return self.operator(name, text, **options)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else that panels draw: properties, menus, pictures, lists."""
-        if name.startswith(("prop", "menu", "template_", "operator_menu")):
+        if name.startswith(("prop", "menu", "template_")):
             return lambda *_, **__: None
         raise AttributeError(name)
 

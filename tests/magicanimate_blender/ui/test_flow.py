@@ -158,7 +158,7 @@ def test_a_preview_is_shown_in_the_panel_only(stage, current, finish):
     finish(first)
     assert not uses_of(first.id)
     results_list.sync(current, stage)
-    assert len(bpy.context.window_manager.magicanimate_results) == 0
+    assert len(results_list.list_of(stage).rows) == 0
     bpy.ops.magicanimate.preview_frame()
     assert not first.folder.path.exists()
 
@@ -383,7 +383,7 @@ def test_another_file_lets_the_job_go_on_and_the_own_file_finds_it(stage, curren
     assert not uses_of(animation.id)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
     results_list.sync(current, bpy.context.scene)
-    assert [row.name for row in bpy.context.window_manager.magicanimate_results] == [animation.id]
+    assert [row.name for row in results_list.list_of(bpy.context.scene).rows] == [animation.id]
     bpy.ops.magicanimate.use_result(kind="PLANE")
     assert uses_of(animation.id).planes == 1
 

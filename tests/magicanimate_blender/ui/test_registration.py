@@ -63,6 +63,13 @@ def test_a_broken_connection_does_not_end_blender(addon):
         bpy.ops.preferences.addon_enable(module="magicanimate_blender")
 
 
+def test_no_key_of_blender_does_anything_of_ours(addon):
+    """ESC stops playback, ends transforms and closes menus all day long: it must not end a job of hours as well."""
+    keymaps = bpy.context.window_manager.keyconfigs.addon.keymaps
+    ours = [item.type for keymap in keymaps for item in keymap.keymap_items if "magicanimate" in item.idname]
+    assert ours == []
+
+
 def test_operators_and_properties_are_described(addon):
     """Tooltips are what translators and first-time users read."""
     undescribed = [name for name in dir(bpy.ops.magicanimate) if not description(name)]
