@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from magicanimate_blender.server_manager.torch_build import TORCH
+from tests.gui.slow_server import SlowServer
 from tests.magicanimate_blender.server_manager.wheels import make_server_wheel, make_wheel
 from tools import extension
 
@@ -90,3 +91,10 @@ def server(tmp_path: Path) -> Iterator[dict[str, str]]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture
+def slow_server() -> Iterator[SlowServer]:
+    server = SlowServer()
+    yield server
+    server.kill()
