@@ -5,6 +5,7 @@ import lzma
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from tests.network import nothing_asked_of_the_network  # noqa: F401  a fixture 
 # The suite runs on every core at once: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+OWN_FILES = Path(tempfile.mkdtemp(prefix="magicanimate-tests-"))
+"""Stands for this person's settings and caches, which Blender and graphics drivers would write to."""
+for name, folder in {"BLENDER_USER_RESOURCES": "blender", "XDG_CACHE_HOME": "cache"}.items():  # before bpy is imported
+    (OWN_FILES / folder).mkdir()
+    os.environ[name] = str(OWN_FILES / folder)
 
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
 
@@ -86,13 +93,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End without Blender's way out where that crashes.
+    """Tidy up, and end without Blender's way out where that crashes.
 
     In the 4.2 module any property with a Python callback, registered once, is a segmentation fault at exit, and
     pytest's verdict would be lost in it.
     """
+    shutil.rmtree(OWN_FILES, ignore_errors=True)
     bpy = sys.modules.get("bpy")
     if bpy is not None and bpy.app.version < (4, 3):
+        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash[EXIT_STATUS])

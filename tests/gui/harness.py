@@ -133,7 +133,7 @@ def find_button(
     above: pixels at the top that are left out.
     """
     inside = region(kind, area_kind)
-    rows = list(range(above, inside.height - 10, 9))
+    rows = list(range(above, inside.height - 10, 14))  # a button is 20 pixels high
     if operator in _rows:
         rows.sort(key=lambda row: abs(row - _rows[operator]))
     for down in rows:

@@ -12,7 +12,7 @@ FRAMES = 250
 def run_driver(name: str, chroot: Path, archive: Path, pictures: Path, server: SlowServer, **environment: str) -> Run:
     run = run_in_window(
         chroot, DRIVERS / name, pictures, extensions=[archive], environment={**server.environment, **environment},
-        limit_s=900,
+        limit_s=1200, size="1200x900",
     )  # fmt: skip
     assert run.status == 0, run.report()
     assert "Traceback" not in (run.out / "blender.log").read_text(errors="replace"), run.report()
