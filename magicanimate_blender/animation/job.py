@@ -71,6 +71,10 @@ class Animation:
         """Frames whose part map has not been added yet, ascending."""
         return self._maps.missing()
 
+    def wants_maps(self) -> bool:
+        """False once it has ended or was told to: nothing needs to be drawn for it any more."""
+        return not (self._work.interrupted or self.poll().state.ended)
+
     def add_map(self, frame: int, png: bytes) -> None:
         """Add the indexed label PNG of frame `frame` (from 0). Raises ValueError for a frame that is not wanted."""
         self._maps.add(frame, png)

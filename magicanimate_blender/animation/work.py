@@ -72,6 +72,11 @@ class Work:
     def record(self) -> Record:
         return self.status.record
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was told to end, which its thread may not have heard yet."""
+        return self._interrupt.is_set()
+
     def cancel(self) -> None:
         self._cancelled = True
         self._interrupt.set()

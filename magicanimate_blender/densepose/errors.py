@@ -4,9 +4,10 @@ __all__ = ["DensePoseError"]
 
 
 class DensePoseError(ValueError):
-    """What is wrong (`message`, one sentence) and what mends it (`fix`, one sentence)."""
+    """What is wrong (`message`, one sentence), the way out (`fix`, one sentence), and a stable name (`code`) or ""."""
 
-    def __init__(self, message: str, fix: str) -> None:
+    def __init__(self, message: str, fix: str, code: str = "") -> None:
         super().__init__(f"{message} {fix}")
         self.message = message
         self.fix = fix
+        self.code = code

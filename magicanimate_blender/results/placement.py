@@ -8,8 +8,7 @@ import bpy
 from mathutils import Matrix, Vector
 
 from ..scene.camera import read_camera
-from ..scene.context import depsgraph_of
-from ..scene.kept import current_frame_kept
+from ..scene.scratch import ScratchScene
 
 IN_FRONT = 0.98
 """Share of the way to the nearest point of the character at which a plane stands, so that it hides the character."""
@@ -68,15 +67,13 @@ def depth_before(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], fr
 
 def nearest_point(scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], frames: Iterable[int]) -> float:
     """Metres from the camera to the nearest point of the objects' bounding boxes over the frames; inf without any."""
-    camera, objects, nearest = scene.camera, list(objects), math.inf
-    with current_frame_kept(scene):
+    objects, nearest = list(objects), math.inf
+    with ScratchScene(scene, objects, everything=True) as scratch:
         for frame in frames if objects else ():
-            if frame != scene.frame_current:
-                scene.frame_set(frame)
-            depsgraph = depsgraph_of(scene)
-            to_camera = _rigid(camera.evaluated_get(depsgraph).matrix_world).inverted()
+            depsgraph = scratch.evaluate(frame)
+            to_camera = _rigid(scratch.scene.camera.evaluated_get(depsgraph).matrix_world).inverted()
             for item in objects:
-                evaluated = item.evaluated_get(depsgraph)
+                evaluated = scratch.evaluated(item)
                 matrix = to_camera @ evaluated.matrix_world
                 nearest = min(nearest, *(-(matrix @ Vector(corner)).z for corner in evaluated.bound_box))
     return nearest

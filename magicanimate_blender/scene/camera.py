@@ -9,16 +9,19 @@ from .context import depsgraph_of
 from .errors import SceneError
 
 
-def read_camera(scene: bpy.types.Scene, width: int, height: int) -> Camera:
+def read_camera(
+    scene: bpy.types.Scene, width: int, height: int, depsgraph: bpy.types.Depsgraph | None = None
+) -> Camera:
     """The active camera at the current frame, for a picture of width x height pixels with the scene's pixel aspect.
 
-    Raises SceneError without a camera, DensePoseError for a panoramic one or a frame without area.
+    depsgraph: the scene's own, by default. Raises SceneError without a camera, DensePoseError for a panoramic one or a
+    frame without area.
     """
     if scene.camera is None or scene.camera.type != "CAMERA":
         raise SceneError(
             "The scene has no camera.", "Add one and click Frame Character, or make one active with Ctrl Numpad 0."
         )
-    camera = scene.camera.evaluated_get(depsgraph_of(scene))
+    camera = scene.camera.evaluated_get(depsgraph_of(scene) if depsgraph is None else depsgraph)
     data = camera.data
     return Camera.from_blender(
         camera.matrix_world,

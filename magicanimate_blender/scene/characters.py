@@ -10,6 +10,7 @@ import bpy
 from ..densepose.bones import BoneSegments, segments_of_bones
 from ..densepose.errors import DensePoseError
 from .errors import SceneError
+from .identity import find_object, key_of
 from .roles import get_role
 
 _SURFACES = {"CURVE", "SURFACE", "META", "FONT", "CURVES"}
@@ -17,7 +18,7 @@ _SURFACES = {"CURVE", "SURFACE", "META", "FONT", "CURVES"}
 
 @dataclass(frozen=True)
 class Character:
-    """One armature and what it carries, by object name: names outlive undo and file load, references do not.
+    """One armature and what it carries, by their keys, which outlive undo and file load; references do not.
 
     meshes: labelled as parts of the body: skin, clothes, hair, props. occluders: drawn as background in front of it.
     unlabelled: curves, texts and the like, which cannot hold labels and are left out.
@@ -97,12 +98,17 @@ def bone_segments(armature: bpy.types.Object) -> BoneSegments:
     return segments_of_bones(*bone_tree(armature), _vrm_humanoid(armature))
 
 
-def get_object(name: str) -> bpy.types.Object:
-    """The object of that name; SceneError if it was renamed or deleted meanwhile."""
-    obj = bpy.data.objects.get(name)
+def get_object(key: str) -> bpy.types.Object:
+    """The object with that key (see identity.key_of); SceneError if it was renamed or deleted meanwhile."""
+    obj = find_object(key)
     if obj is None:
-        raise SceneError(f"There is no object “{name}” any more.", "Choose the character again.")
+        raise SceneError(f"There is no object “{key}” any more.", "Choose the character again.")
     return obj
+
+
+def objects_of(characters: Iterable[Character]) -> list[bpy.types.Object]:
+    """All that is drawn of the characters: their meshes, and what hides them. Raises SceneError."""
+    return [get_object(key) for character in characters for key in character.meshes + character.occluders]
 
 
 def _vrm_humanoid(armature: bpy.types.Object) -> dict[str, str] | None:
@@ -154,17 +160,17 @@ def _is_humanoid(armature: bpy.types.Object) -> bool:
 
 
 def _by_name(objects: Iterable[bpy.types.Object]) -> Sequence[bpy.types.Object]:
-    return sorted(objects, key=lambda obj: obj.name)
+    return sorted(objects, key=key_of)
 
 
 def _character(armature: bpy.types.Object, carried: Sequence[bpy.types.Object]) -> Character:
     ordered = _by_name(carried)
 
     def names(role: str, mesh: bool = True) -> tuple[str, ...]:
-        return tuple(obj.name for obj in ordered if get_role(obj) == role and (obj.type == "MESH") == mesh)
+        return tuple(key_of(obj) for obj in ordered if get_role(obj) == role and (obj.type == "MESH") == mesh)
 
     return Character(
-        armature.name,
+        key_of(armature),
         meshes=names("body"),
         occluders=names("occlude") + names("occlude", mesh=False),
         unlabelled=names("body", mesh=False),

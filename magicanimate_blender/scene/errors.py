@@ -8,7 +8,7 @@ from ..densepose.errors import DensePoseError
 
 
 class SceneError(DensePoseError):
-    """`message`: one sentence that names the object; `fix`: one sentence that says what mends it."""
+    """`message`: one sentence that names the object; `fix`: one sentence that says the way out."""
 
 
 @dataclass(frozen=True)

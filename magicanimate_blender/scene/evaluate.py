@@ -11,11 +11,14 @@ import numpy as np
 from ..densepose.labels import LABELS, MIRROR
 from .attribute import has_labels, is_labelled, labels_missing, read_labels
 from .borders import CutMesh, cut_meshes
-from .characters import Character
+from .carried import dropped_labels, labels_in_viewport
+from .characters import Character, get_object
 from .errors import SceneError
+from .identity import key_of
 from .mirrored import mirror_modifiers, sides_at_rest
 from .nearest import nearest_labels
 from .render_state import rendered_objects
+from .scratch import is_scratch
 
 _SIDE = np.array([("left" in row.name) - ("right" in row.name) for row in LABELS], np.int8)
 
@@ -54,8 +57,10 @@ class GeometryCache:
 
     cut_borders: bool = True
     topologies: dict[Hashable, _Topology] = field(default_factory=dict)
-    left_faces: dict[str, np.ndarray] = field(default_factory=dict)
+    left_faces: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    carried: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
     cuts: dict[Character, dict[str, CutMesh]] = field(default_factory=dict)
+    measured: set[tuple[str, bool]] = field(default_factory=set)
     instance_labels: dict[Hashable, int] = field(default_factory=dict)
 
 
@@ -73,38 +78,39 @@ def extract(
     depsgraph: bpy.types.Depsgraph,
     characters: Sequence[Character],
     cache: GeometryCache | None = None,
+    drawing: bool = False,
 ) -> FrameGeometry:
     """The characters as the depsgraph shows them now, about 10 ms a frame with a cache. Main thread only.
 
-    Draws what a render draws: hide_render of objects and collections is honoured, instances are drawn, all modifiers
-    apply. The depsgraph has the viewport's subdivision levels, unless it was updated within `as_rendered`.
-    A mesh with a Mirror modifier is posed to rest for a moment if the cache does not know it: so no draw handlers.
+    depsgraph: a ScratchScene's, for what a render draws, or `scene`'s own, for what the viewport shows. hide_render of
+    objects and collections is honoured, instances are drawn, all modifiers apply.
+    drawing: within a draw handler, where nothing may be measured that the cache does not know.
     Raises SceneError if a mesh has no labels, a modifier dropped them, or nothing is left to draw.
     """
     cache = GeometryCache() if cache is None else cache
     body = {name: number for number, character in enumerate(characters) for name in character.meshes}
     occluders = {name: number for number, character in enumerate(characters) for name in character.occluders}
     owners = {**body, **occluders}
-    _measure_sides(depsgraph.view_layer, set(body), cache)
-    for character in characters:
-        if cache.cut_borders and character not in cache.cuts:
-            cache.cuts[character] = cut_meshes(character)
+    if not drawing:
+        _measure(scene, depsgraph, characters, cache)
     pieces: list[_Piece] = []
     unlabelled: list[str] = []
     for instance in _drawn_instances(depsgraph, set(owners)):
-        name = instance.object.original.name
-        carrier = instance.parent.original.name if instance.is_instance else name
+        name = key_of(instance.object.original)
+        carrier = key_of(instance.parent.original) if instance.is_instance else name
         hides = name in occluders or (name not in body and carrier in occluders)
         piece = _piece(instance, hides, cache, unlabelled)
         if piece is not None:
             piece.owner = owners[name] if name in owners else owners[carrier]
             pieces.append(piece)
     if unlabelled:
-        raise labels_missing(bpy.data.objects[unlabelled[0]])
+        obj = get_object(unlabelled[0])
+        raise dropped_labels(scene, obj) if is_labelled(obj) else labels_missing(obj)
     if not any(piece.labels.any() for piece in pieces):
         raise SceneError(
             "Nothing of the character is drawn in this frame: it has no faces, or it is hidden in renders.",
             "Switch on the camera icon of its body in the Outliner, or choose another character.",
+            code="nothing-drawn",
         )
     _label_instances(pieces, cache)
     owner_of_triangle = np.concatenate([np.full(len(piece.triangles), piece.owner, np.int16) for piece in pieces])
@@ -121,25 +127,42 @@ def _joined(pieces: Sequence[_Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     )
 
 
-def _measure_sides(view_layer: bpy.types.ViewLayer, names: set[str], cache: GeometryCache) -> None:
-    mirrored = [obj for name in names - set(cache.left_faces) if mirror_modifiers(obj := bpy.data.objects[name])]
-    if mirrored:
-        cache.left_faces.update(sides_at_rest(view_layer, mirrored))
+def _measure(
+    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, characters: Sequence[Character], cache: GeometryCache
+) -> None:
+    """What stays the same from frame to frame, as far as the cache does not know it."""
+    viewport = not is_scratch(depsgraph.scene)
+    objects = {key: get_object(key) for character in characters for key in character.meshes}
+    mirrored = {key: obj for key, obj in objects.items() if mirror_modifiers(obj)}
+    if any((key, viewport) not in cache.measured for key in mirrored):
+        for key, left in sides_at_rest(scene, mirrored.values(), viewport=viewport).items():
+            cache.left_faces[key, len(left)] = left
+        cache.measured.update((key, viewport) for key in mirrored)
+    beside = {key: obj for key, obj in objects.items() if viewport and not has_labels(obj.data) and is_labelled(obj)}
+    if any((key, True) not in cache.measured for key in beside):
+        for key, labels in labels_in_viewport(scene, beside.values()).items():
+            cache.carried[key, len(labels)] = labels
+        cache.measured.update((key, True) for key in beside)
+    for character in characters:
+        if cache.cut_borders and character not in cache.cuts:
+            cache.cuts[character] = cut_meshes(character)
 
 
 def _drawn_instances(depsgraph: bpy.types.Depsgraph, wanted: set[str]) -> Iterator[bpy.types.DepsgraphObjectInstance]:
     in_render = rendered_objects(depsgraph.view_layer)
     for instance in depsgraph.object_instances:
-        obj = instance.object.original
+        obj = instance.object  # evaluated: whether it is hidden may be animated
+        key = key_of(obj.original)
         if instance.is_instance:
-            parent = instance.parent.original
-            if obj.name not in wanted and parent.name not in wanted:
+            parent = instance.parent
+            carrier = key_of(parent.original)
+            if key not in wanted and carrier not in wanted:
                 continue
             # A collection's instance keeps the camera icon of each object; geometry nodes instance hidden ones too.
             hidden = obj.hide_render and parent.instance_type == "COLLECTION"
-            if not (hidden or parent.hide_render or parent.name not in in_render):
+            if not (hidden or parent.hide_render or carrier not in in_render):
                 yield instance
-        elif obj.name in wanted and not obj.hide_render and obj.name in in_render:
+        elif key in wanted and not obj.hide_render and key in in_render:
             yield instance
 
 
@@ -156,33 +179,34 @@ def _piece(
     mesh.attributes["position"].data.foreach_get("vector", local.ravel())
     matrix = np.array(instance.matrix_world, np.float32)
     positions = local @ matrix[:3, :3].T + matrix[:3, 3]
-    topology = _topology(obj.original.name, mesh, cache)
+    key = key_of(obj.original)
+    topology = _topology(key, mesh, cache)
     triangles = topology.triangles
     if hides:
         return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8))
-    if has_labels(mesh):
-        labels = _face_labels(obj.original.name, mesh, cache)
+    carried = read_labels(mesh) if has_labels(mesh) else cache.carried.get((key, len(mesh.polygons)))
+    if carried is not None:
+        labels = _face_labels(key, carried, cache)
         if topology.cut is not None:
             return _Piece(topology.cut.positions(positions), triangles, topology.cut.labels(labels))
         return _Piece(positions, triangles, labels[topology.face_of_triangle])
     scattered = instance.is_instance and obj.original == instance.parent.original  # geometry, not an object
     if scattered or (instance.is_instance and not is_labelled(obj.original)):
-        key = (obj.original.name, tuple(instance.persistent_id))
-        return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8), unlabelled_instance=key)
-    unlabelled.append(obj.original.name)
+        number = (key, tuple(instance.persistent_id))
+        return _Piece(positions, triangles, np.zeros(len(triangles), np.uint8), unlabelled_instance=number)
+    unlabelled.append(key)
     return None
 
 
-def _face_labels(name: str, mesh: bpy.types.Mesh, cache: GeometryCache) -> np.ndarray:
-    labels = read_labels(mesh)
+def _face_labels(name: str, labels: np.ndarray, cache: GeometryCache) -> np.ndarray:
     if labels.min() < 0 or labels.max() >= len(LABELS):
         raise SceneError(
             f"“{name}” has faces with a part label outside of 0 to {len(LABELS) - 1}.",
             "Label the character again, or paint those faces with a label of the list.",
         )
-    left = cache.left_faces.get(name)
-    if left is not None:
-        if len(left) != len(labels):
+    if any(known == name for known, _ in cache.left_faces):
+        left = cache.left_faces.get((name, len(labels)))
+        if left is None:
             raise SceneError(
                 f"“{name}” has a Mirror modifier, and its faces change with the pose, so that left and right are lost.",
                 "Apply the Mirror modifier, or move the Armature modifier below those that change faces.",

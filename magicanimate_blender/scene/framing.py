@@ -13,10 +13,10 @@ from mathutils import Matrix, Vector
 from ..densepose.labels import LABELS
 from .camera import read_camera, render_size
 from .characters import Character
-from .context import view_layer_of
+from .context import depsgraph_of, view_layer_of
 from .errors import Note, SceneError
-from .evaluate import FrameGeometry, GeometryCache
-from .part_maps import evaluate_frames
+from .evaluate import FrameGeometry, GeometryCache, extract
+from .part_maps import evaluate_frames, shot_camera
 
 Crop = Literal["full", "knees"]
 HEAD_ROOM = 0.10
@@ -56,7 +56,9 @@ def frame_camera(
     """
     size = size or render_size(scene)
     read_camera(scene, *size)
-    shots = [geometry for _, geometry in evaluate_frames(scene, characters, frames, GeometryCache(cut_borders=False))]
+    shots = [
+        geometry for _, geometry, _ in evaluate_frames(scene, characters, frames, GeometryCache(cut_borders=False))
+    ]
     if not shots:
         raise SceneError(
             "There are no frames to fit the camera to.", "Set the scene's start frame before its end frame."
@@ -88,14 +90,32 @@ def framing_warnings(
 
     size: the part maps' pixels, the scene's resolution by default; reference_size: the reference picture's.
     """
-    width, height = size or render_size(scene)
+    size = size or render_size(scene)
     cache = GeometryCache(cut_borders=False) if cache is None else cache
+    return _warnings(evaluate_frames(scene, characters, frames, cache), size, reference_size)
+
+
+def current_framing_warnings(
+    scene: bpy.types.Scene, characters: Sequence[Character], size: tuple[int, int], cache: GeometryCache
+) -> list[Note]:
+    """framing_warnings of the current frame as the viewport shows it, which is there already."""
+    depsgraph = depsgraph_of(scene)
+    geometry = extract(scene, depsgraph, characters, cache)
+    return _warnings([(scene.frame_current, geometry, depsgraph)], size)
+
+
+def _warnings(
+    shots: Iterable[tuple[int, FrameGeometry, bpy.types.Depsgraph]],
+    size: tuple[int, int],
+    reference_size: tuple[int, int] | None = None,
+) -> list[Note]:
+    width, height = size
     notes = []
     low: list[int] = []
     cut: dict[str, list[int]] = {"top": [], "left": [], "right": []}
     gone: list[int] = []
-    for frame, geometry in evaluate_frames(scene, characters, frames, cache):
-        clip = read_camera(scene, width, height).to_clip(_seen_points(geometry, "full"))
+    for frame, geometry, depsgraph in shots:
+        clip = shot_camera(depsgraph, width, height).to_clip(_seen_points(geometry, "full"))
         ahead = clip[:, 3] > 1e-9
         ndc = clip[ahead, :2] / clip[ahead, 3:]
         if not len(ndc) or (ndc.max(0) < -1).any() or (ndc.min(0) > 1).any():

@@ -12,15 +12,12 @@ from ..densepose.charts import chart_uv
 from ..raster.camera import Camera
 from ..raster.iuv import iuv_picture
 from ..raster.zbuffer import visible_triangles
-from .camera import read_camera
-from .characters import Character, get_object
-from .context import depsgraph_of, view_layer_of
+from .characters import Character, get_object, objects_of
 from .errors import SceneError
 from .evaluate import FrameGeometry, GeometryCache, extract
-from .kept import at_rest
 from .labels import measure
-from .part_maps import evaluate_frames
-from .render_state import as_rendered
+from .part_maps import evaluate_frames, shot_camera
+from .scratch import ScratchScene
 
 
 @dataclass(frozen=True)
@@ -52,26 +49,27 @@ def read_iuv_frames(
     """
     cache = GeometryCache()
     uv: np.ndarray | None = None
-    for frame, geometry in evaluate_frames(scene, characters, frames, cache):
+    for frame, geometry, depsgraph in evaluate_frames(scene, characters, frames, cache):
         uv = _uv_at_rest(scene, characters, cache) if uv is None else uv
         if len(geometry.triangles) != len(uv):
             raise SceneError(
                 "The faces of a character change with its pose, so that U and V cannot follow them.",
                 "Move its Armature modifier below the modifiers that change faces, or export labels only.",
             )
-        yield IuvReading(frame, geometry, uv, read_camera(scene, width, height), width, height)
+        yield IuvReading(frame, geometry, uv, shot_camera(depsgraph, width, height), width, height)
 
 
 def _uv_at_rest(scene: bpy.types.Scene, characters: Sequence[Character], cache: GeometryCache) -> np.ndarray:
     """(T, 3, 2): U and V at the corners of the triangles that extract gives, measured in the rest pose."""
     armatures = [get_object(character.armature) for character in characters]
-    objects = [get_object(name) for character in characters for name in character.meshes + character.occluders]
-    with as_rendered(scene, objects), at_rest(view_layer_of(scene), set(armatures)):
-        rest = extract(scene, depsgraph_of(scene), characters, cache)
+    with ScratchScene(scene, objects_of(characters), rest=True) as scratch:
+        depsgraph = scratch.evaluate(scene.frame_current)
+        rest = extract(scene, depsgraph, characters, cache)
+        worlds = [scratch.evaluated(armature).matrix_world.copy() for armature in armatures]
     uv = np.zeros((len(rest.triangles), 3, 2), np.float32)
-    for number, (character, armature) in enumerate(zip(characters, armatures, strict=True)):
+    for number, (character, world) in enumerate(zip(characters, worlds, strict=True)):
         own = rest.owners == number
-        to_armature = np.array(armature.matrix_world.inverted_safe())
+        to_armature = np.array(world.inverted_safe())
         positions = rest.positions @ to_armature[:3, :3].T + to_armature[:3, 3]
         uv[own] = chart_uv(positions, rest.triangles[own], rest.labels[own], measure(character).anchors)
     return uv

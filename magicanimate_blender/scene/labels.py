@@ -17,6 +17,7 @@ from ..densepose.segments import SEGMENTS, strongest
 from .attribute import is_labelled, read_labels, write_labels
 from .characters import Character, bone_segments, bone_tree, get_object
 from .errors import Note, SceneError
+from .identity import key_of
 from .mirrored import mirror_modifiers
 from .nearest import nearest_labels
 from .rest_mesh import RestMesh, rest_mesh, with_mirrored_halves
@@ -54,9 +55,10 @@ def label_character(character: Character, relabel: bool = False) -> LabelReport:
     objects = [get_object(name) for name in character.meshes]
     _require_faces(character, objects)
     todo = [obj for obj in objects if relabel or not is_labelled(obj)]
-    kept = tuple(obj.name for obj in objects if obj not in todo)
+    kept = tuple(key_of(obj) for obj in objects if obj not in todo)
     if not todo:
         return LabelReport(character.armature, "", (), kept, (), ())
+    _require_out_of_edit_mode(todo)
     try:
         bones = bone_segments(get_object(character.armature))
         bones.require_whole_body()
@@ -68,7 +70,7 @@ def label_character(character: Character, relabel: bool = False) -> LabelReport:
         if isinstance(error, SceneError):
             raise
         raise SceneError(f"“{character.armature}”: {error.message}", error.fix) from error
-    return LabelReport(character.armature, bones.family, tuple(obj.name for obj in todo), kept, nearest, notes)
+    return LabelReport(character.armature, bones.family, tuple(key_of(obj) for obj in todo), kept, nearest, notes)
 
 
 def label_characters(characters: Sequence[Character], relabel: bool = False) -> list[LabelReport]:
@@ -115,7 +117,7 @@ def rule_labels(mesh: RestMesh, anchors: Anchors) -> np.ndarray:
 def _label(measured: Measured, todo: Sequence[bpy.types.Object], kept: Sequence[str]) -> tuple[str, ...]:
     """Write labels on the objects; names of those that were labelled by the nearest surface alone."""
     found = {
-        name: read_labels(bpy.data.objects[name].data) if name in kept else rule_labels(mesh, measured.anchors)
+        name: read_labels(get_object(name).data) if name in kept else rule_labels(mesh, measured.anchors)
         for name, mesh in measured.meshes.items()
     }
     vertices, triangles, _ = _joined(measured.meshes.values())
@@ -123,12 +125,12 @@ def _label(measured: Measured, todo: Sequence[bpy.types.Object], kept: Sequence[
     known = labels > 0
     nearest = []
     for obj in todo:
-        mesh, own = measured.meshes[obj.name], found[obj.name]
+        mesh, own = measured.meshes[key_of(obj)], found[key_of(obj)]
         unknown = own == 0
         if unknown.any():
             own[unknown] = nearest_labels(mesh.face_centres()[unknown], vertices, triangles[known], labels[known])
         if unknown.all():
-            nearest.append(obj.name)
+            nearest.append(key_of(obj))
         write_labels(obj.data, own)
     return tuple(nearest)
 
@@ -166,6 +168,14 @@ def _require_faces(character: Character, objects: Sequence[bpy.types.Object]) ->
         raise SceneError(
             f"The character “{character.armature}” has no mesh with faces to label.",
             "Bind its body to the armature, and set the role of that object to Body.",
+        )
+
+
+def _require_out_of_edit_mode(objects: Sequence[bpy.types.Object]) -> None:
+    editing = next((obj for obj in objects if obj.mode == "EDIT"), None)
+    if editing is not None:
+        raise SceneError(
+            f"“{editing.name}” is in Edit Mode, where it takes no labels.", "Leave Edit Mode (Tab).", code="edit-mode"
         )
 
 

@@ -11,9 +11,9 @@ from mathutils import Matrix, Vector
 
 from ..densepose.segments import ARMS, LEGS, SEGMENTS
 from .characters import armature_of, bone_segments
-from .context import depsgraph_of
 from .errors import SceneError
-from .kept import at_rest
+from .identity import key_of
+from .scratch import ScratchScene
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class MidPlane:
 
 
 def mirror_modifiers(obj: bpy.types.Object) -> list[bpy.types.Modifier]:
-    """The object's active Mirror modifiers."""
-    return [m for m in obj.modifiers if m.type == "MIRROR" and m.show_viewport and any(m.use_axis)]
+    """The object's Mirror modifiers that renders apply."""
+    return [m for m in obj.modifiers if m.type == "MIRROR" and m.show_render and any(m.use_axis)]
 
 
 def mirror_matrices(obj: bpy.types.Object) -> list[Matrix]:
@@ -84,20 +84,24 @@ def to_armature_space(obj: bpy.types.Object, armature: bpy.types.Object) -> Matr
     return armature.matrix_world.inverted_safe() @ obj.matrix_world
 
 
-def sides_at_rest(view_layer: bpy.types.ViewLayer, objects: Iterable[bpy.types.Object]) -> dict[str, np.ndarray]:
-    """Which evaluated faces lie on the character's left, by object name: bool (faces,), measured in the rest pose.
+def sides_at_rest(
+    scene: bpy.types.Scene, objects: Iterable[bpy.types.Object], *, viewport: bool
+) -> dict[str, np.ndarray]:
+    """Which evaluated faces lie on the character's left, by object key: bool (faces,), measured in the rest pose.
 
-    Poses every armature to rest for a moment, so it may not run inside a dependency graph iteration or draw handler.
+    viewport: of the viewport's modifiers and levels, not of a render's. Makes a scratch scene, so it may not run inside
+    a draw handler.
     """
-    armatures = {obj.name: armature for obj in objects if (armature := armature_of(obj)) is not None}
+    armatures = {obj: armature for obj in objects if (armature := armature_of(obj)) is not None}
     found = {}
-    with at_rest(view_layer, set(armatures.values())):
-        depsgraph = depsgraph_of(view_layer.id_data)
-        for name, armature in armatures.items():
-            obj = bpy.data.objects[name]
-            mesh = obj.evaluated_get(depsgraph).to_mesh()
+    with ScratchScene(scene, armatures, rest=True, viewport=viewport, everything=True) as scratch:
+        scratch.evaluate(scene.frame_current)
+        for obj, armature in armatures.items():
+            evaluated = scratch.evaluated(obj)
+            mesh = evaluated.to_mesh()
             centres = np.empty((len(mesh.polygons), 3), np.float32)
             mesh.polygons.foreach_get("center", centres.ravel())
+            evaluated.to_mesh_clear()
             matrix = np.array(to_armature_space(obj, armature))
-            found[name] = mid_plane(armature).is_left(centres @ matrix[:3, :3].T + matrix[:3, 3])
+            found[key_of(obj)] = mid_plane(armature).is_left(centres @ matrix[:3, :3].T + matrix[:3, 3])
     return found

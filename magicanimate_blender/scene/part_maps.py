@@ -16,12 +16,9 @@ from ..raster.camera import Camera
 from ..raster.mitten import mitten_hands
 from ..raster.zbuffer import rasterise
 from .camera import read_camera
-from .characters import Character, get_object
-from .context import depsgraph_of
-from .evaluate import FrameGeometry, GeometryCache, extract
-from .kept import current_frame_kept, poses_kept
-from .labels import is_character_labelled, label_character
-from .render_state import as_rendered, require_evaluated
+from .characters import Character
+from .evaluate import FrameGeometry, GeometryCache
+from .evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,44 @@ class FrameReading:
         return mitten_hands(labels) if self.mitten else labels
 
 
+class FrameReader:
+    """Reads frames of a scene for part maps of width x height pixels, over as many turns of a timer as it takes.
+
+    mitten: closed fingers, see raster.mitten. Close it at the end. Constructor and `step` raise SceneError and
+    DensePoseError.
+    """
+
+    def __init__(
+        self,
+        scene: bpy.types.Scene,
+        characters: Sequence[Character],
+        width: int,
+        height: int,
+        cache: GeometryCache | None = None,
+        mitten: bool = False,
+    ) -> None:
+        self.evaluation = Evaluation(scene, characters, cache)
+        self._size = width, height
+        self._mitten = mitten
+
+    def step(self, frame: int) -> FrameReading | None:
+        """The frame; None if another step is needed (a simulation that is not baked runs through all frames)."""
+        geometry = self.evaluation.step(frame)
+        if geometry is None:
+            return None
+        return FrameReading(
+            frame, geometry, shot_camera(self.evaluation.depsgraph, *self._size), *self._size, self._mitten
+        )
+
+    def close(self) -> None:
+        self.evaluation.close()
+
+
+def shot_camera(depsgraph: bpy.types.Depsgraph, width: int, height: int) -> Camera:
+    """read_camera of the scene that is evaluated. Raises as that does."""
+    return read_camera(depsgraph.scene, width, height, depsgraph)
+
+
 def draw_part_map(
     scene: bpy.types.Scene,
     characters: Sequence[Character],
@@ -55,8 +90,9 @@ def draw_part_map(
 ) -> np.ndarray:
     """The part map of one frame (the current one, if none is given) by the scene's camera: uint8 (height, width).
 
-    Characters without labels are labelled first. The current frame is restored. cache: kept from call to call it saves
-    half a second for each character. mitten: closed fingers, see raster.mitten. Raises SceneError, DensePoseError.
+    Characters without labels are labelled first; nothing else in the scene changes. cache: kept from call to call it
+    saves half a second for each character. mitten: closed fingers, see raster.mitten.
+    Raises SceneError, DensePoseError.
     """
     frame = scene.frame_current if frame is None else frame
     (reading,) = read_frames(scene, characters, [frame], width, height, cache, mitten)
@@ -80,12 +116,16 @@ def read_frames(
     cache: GeometryCache | None = None,
     mitten: bool = False,
 ) -> Generator[FrameReading]:
-    """What each frame's part map needs. Restores the current frame when it ends, is closed or fails.
-
-    A generator that does one frame per next(): run it from a timer and Blender stays alive. Raises as draw_part_map.
-    """
-    for frame, geometry in evaluate_frames(scene, characters, frames, cache):
-        yield FrameReading(frame, geometry, read_camera(scene, width, height), width, height, mitten)
+    """What each frame's part map needs. A generator that does one frame per next(). Raises as draw_part_map."""
+    reader = FrameReader(scene, characters, width, height, cache, mitten)
+    try:
+        for frame in frames:
+            reading = None
+            while reading is None:
+                reading = reader.step(frame)
+            yield reading
+    finally:
+        reader.close()
 
 
 def evaluate_frames(
@@ -93,21 +133,14 @@ def evaluate_frames(
     characters: Sequence[Character],
     frames: Iterable[int],
     cache: GeometryCache | None = None,
-) -> Generator[tuple[int, FrameGeometry]]:
-    """The characters' geometry at each frame, with the scene at that frame meanwhile; restores frame and poses."""
-    for character in characters:
-        if not is_character_labelled(character):
-            label_character(character)
-    names = [name for character in characters for name in character.meshes + character.occluders]
-    cache = GeometryCache() if cache is None else cache
-    with poses_kept(get_object(character.armature) for character in characters), current_frame_kept(scene):
+) -> Generator[tuple[int, FrameGeometry, bpy.types.Depsgraph]]:
+    """(frame, the characters' geometry, the dependency graph at that frame, for `shot_camera`)."""
+    evaluation = Evaluation(scene, characters, cache)
+    try:
         for frame in frames:
-            objects = [get_object(name) for name in names]
-            with as_rendered(scene, objects):
-                # Going to the frame we are at would undo a pose that has no keys yet.
-                if (frame, 0.0) != (scene.frame_current, scene.frame_subframe):
-                    scene.frame_set(frame)
-                depsgraph = depsgraph_of(scene)
-                require_evaluated(scene, objects)
-                geometry = extract(scene, depsgraph, characters, cache)
-            yield frame, geometry
+            geometry = None
+            while geometry is None:
+                geometry = evaluation.step(frame)
+            yield frame, geometry, evaluation.depsgraph
+    finally:
+        evaluation.close()

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..densepose.bones import BoneSegments
 from ..densepose.segments import MIRROR_SEGMENT, SEGMENTS, strongest, sum_by_segment
+from .identity import key_of
 from .mirrored import mirror_matrices, to_armature_space
 
 
@@ -77,7 +78,7 @@ def rest_mesh(obj: bpy.types.Object, armature: bpy.types.Object, bones: BoneSegm
     face_of_triangle = np.empty(len(triangles), np.int32)
     mesh.loop_triangles.foreach_get("polygon_index", face_of_triangle)
     return RestMesh(
-        obj.name,
+        key_of(obj),
         local @ matrix[:3, :3].T + matrix[:3, 3],
         triangles,
         face_of_triangle,

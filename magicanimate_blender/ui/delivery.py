@@ -19,9 +19,8 @@ from ..animation import Record, State
 from ..results import Clip, placement
 from ..scene.characters import find_characters, get_object
 from ..scene.errors import SceneError
-from ..scene.kept import poses_kept
 from . import clips
-from .drawing import occupied
+from .drawing import is_rendering
 from .runtime import Runtime
 from .settings import scene_of
 
@@ -62,7 +61,7 @@ class Delivery:
             self._clip, self._files = clip, self._write(clip)
         if self._to_look_at is None:
             self._to_look_at = deque(self._frames_to_look_at(scene, clip))
-        if self._to_look_at and not occupied():
+        if self._to_look_at and not is_rendering():
             self._look(scene, [self._to_look_at.popleft()])
         if self._to_look_at or not self._files.done():
             return False
@@ -127,8 +126,7 @@ class Delivery:
     def _look(self, scene: bpy.types.Scene, frames: list[int]) -> None:
         characters = find_characters(scene)
         meshes = [get_object(name) for character in characters for name in character.meshes]
-        with poses_kept(get_object(character.armature) for character in characters):
-            self._nearest = min(self._nearest, placement.nearest_point(scene, meshes, frames))
+        self._nearest = min(self._nearest, placement.nearest_point(scene, meshes, frames))
 
     def _depth(self, scene: bpy.types.Scene) -> float:
         """Every further plane comes a little nearer, so that the newest is seen."""

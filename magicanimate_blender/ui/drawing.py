@@ -1,6 +1,7 @@
 """Draw the part maps of a job a slice at a time, so that Blender's window stays alive.
 
-Reading a frame needs Blender's main thread (about 10 ms), drawing it does not (about 50 ms): a pool does that.
+Reading a frame needs Blender's main thread (about 5 ms), drawing it does not (about 50 ms): a pool does that. The
+artist's scene stays at its frame, so that nothing is redrawn meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Protocol
 
 import bpy
@@ -19,19 +20,24 @@ import numpy as np
 from ..densepose.errors import DensePoseError
 from ..raster.png import encode_labels
 from ..scene.characters import Character
-from ..scene.errors import SceneError
-from ..scene.part_maps import FrameReading, read_frames
+from ..scene.errors import Note, SceneError
+from ..scene.obstacles import waits_for
+from ..scene.part_maps import FrameReader, FrameReading
 from . import geometry
 
-SLICE = 0.04
-"""Seconds of the main thread that one tick may take; a heavy rig's single frame may take longer."""
-AHEAD = 4
+SLICE = 0.05
+"""Seconds of the main thread that one turn may take; a heavy rig's single frame may take longer."""
+AHEAD = 8
 """Frames read but not yet drawn: bounds memory."""
 WORKERS = 2
 
 
-class Taker(Protocol):
+class MapConsumer(Protocol):
     """Whoever wants part maps: an Animation, or somebody who compares them."""
+
+    def wants_maps(self) -> bool:
+        """False once it has ended: nothing is drawn for it any more."""
+        ...
 
     def add_map(self, frame: int, png: bytes) -> None: ...
 
@@ -41,8 +47,9 @@ class Taker(Protocol):
 class Drawing:
     """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `takers`, which wait for them.
 
-    The scene is kept by its session id: it may be renamed or deleted meanwhile, and undo replaces it in memory.
     nearest: metres from the camera to the nearest point of the characters in the frames drawn so far.
+    waiting: what keeps it from going on until the person has finished, or None.
+    note: something to tell the person once, or None.
     """
 
     def __init__(
@@ -51,31 +58,42 @@ class Drawing:
         characters: Sequence[Character],
         frames: Sequence[int],
         size: tuple[int, int],
-        takers: Sequence[Taker],
+        takers: Sequence[MapConsumer],
         *,
         mitten: bool = False,
     ) -> None:
         self.takers = list(takers)
+        self.total = len(frames)
         self.nearest = math.inf
         self.error: DensePoseError | None = None
-        self._scene = scene.session_uid
+        self.waiting: SceneError | None = None
+        self.note: Note | None = None
         self._characters = list(characters)
         self._to_read = deque(enumerate(frames))
-        self._size = size
-        self._mitten = mitten
+        self._reader = FrameReader(scene, characters, *size, geometry.cache(), mitten)
         self._drawn: deque[tuple[int, Future[tuple[bytes, float]]]] = deque()
         self._pool = ThreadPoolExecutor(WORKERS, "magicanimate drawing")
+        self._looked_at_pose = False
 
     @property
     def done(self) -> bool:
         return self.error is not None or not (self._to_read or self._drawn)
 
+    @property
+    def drawn(self) -> int:
+        """Maps handed over so far."""
+        return self.total - len(self._to_read) - len(self._drawn)
+
     def work(self, seconds: float = SLICE) -> None:
         """Go on for about that long. A problem of the scene ends it: see `error`."""
         try:
             self._hand_over()
-            if self._to_read and len(self._drawn) < AHEAD and not occupied():
-                self._read(time.monotonic() + seconds)
+            self.waiting = waits_for(self._characters) if self._to_read else None
+            if not any(taker.wants_maps() for taker in self.takers):
+                self._to_read.clear()
+                self._drawn.clear()
+            elif self._to_read and self.waiting is None and not is_rendering():
+                self._read(time.monotonic() + (seconds / 3 if is_playing() else seconds))
         except DensePoseError as error:
             self.error = error
         if self.done:
@@ -85,22 +103,25 @@ class Drawing:
         """Stop drawing. The takers are not told."""
         self._to_read.clear()
         self._drawn.clear()
+        self._reader.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, until: float) -> None:
-        scene = next((s for s in bpy.data.scenes if s.session_uid == self._scene), None)
-        if scene is None:
-            raise SceneError("The scene was deleted while its part maps were drawn.", "Animate another scene.")
         if not geometry.ready(self._characters):
             return
-        frames = [frame for _, frame in self._to_read]
-        readings = read_frames(scene, self._characters, frames, *self._size, geometry.cache(), self._mitten)
-        with closing(readings):  # which puts the scene back to the frame that the person looks at
-            for reading in readings:
-                number, _ = self._to_read.popleft()
+        if not self._looked_at_pose:
+            self._looked_at_pose = True
+            if self._reader.evaluation.unkeyed_pose():
+                self.note = Note(
+                    "The current frame shows a pose without keyframes, which the animation does not have.",
+                    "To animate it, insert keyframes (I in Pose Mode) and animate again.",
+                )
+        while self._to_read and len(self._drawn) < AHEAD and time.monotonic() < until:
+            number, frame = self._to_read[0]
+            reading = self._reader.step(frame)
+            if reading is not None:
+                self._to_read.popleft()
                 self._drawn.append((number, self._pool.submit(_draw, reading)))
-                if time.monotonic() > until or len(self._drawn) >= AHEAD:
-                    break
 
     def _hand_over(self) -> None:
         while self._drawn and self._drawn[0][1].done():
@@ -119,7 +140,10 @@ def _draw(reading: FrameReading) -> tuple[bytes, float]:
     return encode_labels(reading.draw()), float(depths.min())
 
 
-def occupied() -> bool:
-    """Whether somebody else is moving through the frames just now."""
-    playing = any(w.screen.is_animation_playing for w in bpy.context.window_manager.windows)
-    return playing or bpy.app.is_job_running("RENDER")
+def is_playing() -> bool:
+    return any(window.screen.is_animation_playing for window in bpy.context.window_manager.windows)
+
+
+def is_rendering() -> bool:
+    """While Blender renders in the background, nothing may be added to the file's data."""
+    return bool(bpy.app.is_job_running("RENDER"))

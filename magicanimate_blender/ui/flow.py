@@ -21,9 +21,10 @@ from ..animation import (
 from ..client import sha256
 from ..scene.errors import SceneError
 from ..scene.labels import label_characters
+from ..scene.obstacles import require_drawable
 from . import engine_settings
 from .delivery import PREVIEW
-from .drawing import Drawing, Taker
+from .drawing import Drawing, MapConsumer
 from .engines import engine_for, known_engines, weights_for
 from .request import Request, marked_frames, prepare
 from .runtime import Runtime
@@ -47,6 +48,7 @@ def regenerate(runtime: Runtime, scene: bpy.types.Scene, base: Record) -> Animat
 def check_changes(runtime: Runtime, scene: bpy.types.Scene, base: Record) -> None:
     """Draw the part maps and find out what regenerating `base` would compute; see `Runtime.plans`."""
     request = _upon(scene, base)
+    require_drawable(scene, request.characters)
     label_characters(request.characters)
     runtime.plans[base.id] = "Drawing part maps to compare"
     comparison = Comparison(runtime, base, request.spec)
@@ -61,6 +63,9 @@ class Comparison:
         self._base = base
         self._spec = spec
         self._digests: dict[int, str] = {}
+
+    def wants_maps(self) -> bool:
+        return self._base.id in self._runtime.plans
 
     def add_map(self, frame: int, png: bytes) -> None:
         self._digests[frame] = sha256(png)
@@ -111,6 +116,7 @@ def submit(
     runtime: Runtime, scene: bpy.types.Scene, request: Request, specs: Sequence[JobSpec] | None = None
 ) -> list[Animation]:
     """Start a job for each of `specs` (default: the request's own) and draw the part maps for all of them."""
+    require_drawable(scene, request.characters)
     label_characters(request.characters)
     animations = [runtime.animations.start(spec, request.reference) for spec in specs or [request.spec]]
     for animation in animations:
@@ -120,7 +126,7 @@ def submit(
     return animations
 
 
-def _drawing(scene: bpy.types.Scene, request: Request, takers: Sequence[Taker]) -> Drawing:
+def _drawing(scene: bpy.types.Scene, request: Request, takers: Sequence[MapConsumer]) -> Drawing:
     mitten = scene.magicanimate.mitten
     return Drawing(scene, request.characters, request.frames, request.size, takers, mitten=mitten)
 

@@ -6,17 +6,17 @@ the longer half of it in a thread, and again only after somebody edited a mesh.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bpy
-import numpy as np
 
 from ..densepose.errors import DensePoseError
 from ..scene.borders import CutMesh, cut_measured
 from ..scene.characters import Character
 from ..scene.evaluate import GeometryCache
+from ..scene.evaluation import shape_of
+from ..scene.identity import find_object
 from ..scene.labels import is_character_labelled, label_character, measure
 
 _cache = GeometryCache()
@@ -63,29 +63,23 @@ def forget() -> None:
 
 
 def forget_if_other() -> None:
-    """After undo: meshes may be what they were, and mostly are."""
+    """Meshes may have been edited: forget all if one is not what it was when it was measured."""
     if any(_shape(character) != shape for character, shape in _shapes.items()):
         forget()
 
 
-def was_edited(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether a mesh of a known character itself changed, and not only its pose."""
-    objects = (bpy.data.objects.get(name) for character in _shapes for name in character.meshes)
-    known = {obj.data.name for obj in objects if obj is not None}
-    return any(isinstance(update.id, bpy.types.Mesh) and update.id.name in known for update in depsgraph.updates)
+def was_touched(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether a mesh of a known character was reported as changed, which an animated shape key also does."""
+    objects = (find_object(key) for character in _shapes for key in character.meshes)
+    known = {obj.data.name_full for obj in objects if obj is not None}
+    return any(isinstance(update.id, bpy.types.Mesh) and update.id.name_full in known for update in depsgraph.updates)
 
 
 def _shape(character: Character) -> str:
-    """Hash of where the vertices of its meshes are, before modifiers."""
-    digest = hashlib.sha256()
-    for name in character.meshes:
-        obj = bpy.data.objects.get(name)
-        if obj is not None and obj.type == "MESH":
-            positions = np.empty(len(obj.data.vertices) * 3, np.float32)
-            obj.data.vertices.foreach_get("co", positions)
-            digest.update(positions.tobytes())
-        digest.update(name.encode())
-    return digest.hexdigest()
+    try:
+        return shape_of([character])
+    except DensePoseError:  # gone
+        return ""
 
 
 def register() -> None:

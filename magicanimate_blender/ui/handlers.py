@@ -7,6 +7,7 @@ from bpy.app.handlers import persistent
 
 from ..animation import Animation
 from ..results import colours
+from ..scene import scratch
 from . import beside, geometry, live_preview, messages, overlay, preferences, runtime, scene_facts
 from .messages import Message
 from .settings import remember_job
@@ -19,6 +20,7 @@ _scene_of_job: dict[str, int] = {}
 @persistent
 def before_load(*_: object) -> None:
     """Half-drawn jobs can't go on without their scene; all others do, in the server."""
+    scratch.close_all()
     current = runtime.active()
     half_drawn: list[str] = []
     for drawing in current.drawings if current else ():
@@ -51,6 +53,7 @@ def before_load(*_: object) -> None:
 @persistent
 def after_load(*_: object) -> None:
     """Find the file's unfinished jobs again, and follow its scenes' view transforms."""
+    scratch.remove_left_over()
     colours.follow_views(_owner)
     find_jobs_again()
     for scene in bpy.data.scenes:
@@ -81,8 +84,15 @@ def resume_jobs(current: runtime.Runtime) -> None:
 
 
 @persistent
+def before_undo(*_: object) -> None:
+    """What is drawn from goes with the file's memory; it is made again when the drawing goes on."""
+    scratch.close_all()
+
+
+@persistent
 def after_undo(*_: object) -> None:
     """Undo replaced the scenes in memory; jobs go on, and their scenes still know them."""
+    scratch.remove_left_over()
     scenes = {scene.session_uid: scene for scene in bpy.data.scenes}
     for job, uid in _scene_of_job.items():
         if uid in scenes:
@@ -95,8 +105,17 @@ def after_undo(*_: object) -> None:
 
 @persistent
 def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    if depsgraph is not None and geometry.was_edited(depsgraph):
-        geometry.forget()
+    if scratch.is_scratch(scene) or scratch.at_work():
+        return
+    if depsgraph is not None and geometry.was_touched(depsgraph):
+        geometry.forget_if_other()
+    after_frame_change(scene)
+
+
+@persistent
+def after_frame_change(scene: bpy.types.Scene, *_: object) -> None:
+    if scratch.is_scratch(scene):
+        return
     overlay.mark_changed()
     live_preview.mark_changed()
     scene_facts.mark_changed(scene)
@@ -106,6 +125,7 @@ def after_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None =
 
 @persistent
 def before_save(filepath: str, *_: object) -> None:
+    scratch.close_all()
     beside.move_in(filepath)
 
 
@@ -124,10 +144,12 @@ HANDLERS = {
     "save_post": after_save,
     "load_pre": before_load,
     "load_post": after_load,
+    "undo_pre": before_undo,
+    "redo_pre": before_undo,
     "undo_post": after_undo,
     "redo_post": after_undo,
     "depsgraph_update_post": after_change,
-    "frame_change_post": after_change,
+    "frame_change_post": after_frame_change,
 }
 
 
@@ -139,6 +161,7 @@ def register() -> None:
 
 
 def unregister() -> None:
+    scratch.close_all()
     preferences.changed.remove(_reconnect)
     bpy.msgbus.clear_by_owner(_owner)
     for name, handler in HANDLERS.items():

@@ -9,8 +9,11 @@ import bpy
 from ..client import ClientError, sha256
 from ..densepose.errors import DensePoseError
 from ..raster.png import encode_labels
+from ..scene.camera import read_camera
 from ..scene.characters import Character
-from ..scene.part_maps import read_frames
+from ..scene.context import depsgraph_of
+from ..scene.evaluate import extract
+from ..scene.part_maps import FrameReading
 from . import flow, geometry, messages
 from .problems import first_problem
 from .request import characters_of
@@ -41,9 +44,8 @@ def consider(runtime: Runtime, scene: bpy.types.Scene) -> None:
         characters = characters_of(scene)
         if not geometry.ready(characters):
             return  # asked again at the next beat
-        digest = _current_map(scene, characters)
-        # What looking itself changed does not count.
         _looked_at = time.monotonic()
+        digest = _current_map(scene, characters)
         if digest != _shown:
             _shown = digest
             flow.preview_frame(runtime, scene)
@@ -53,6 +55,7 @@ def consider(runtime: Runtime, scene: bpy.types.Scene) -> None:
 
 
 def _current_map(scene: bpy.types.Scene, characters: list[Character]) -> str:
-    """Small: it only has to tell whether anything moved."""
-    (reading,) = read_frames(scene, characters, [scene.frame_current], 128, 128, geometry.cache())
+    """Small, and of what the viewport shows: it only has to tell whether anything moved."""
+    surface = extract(scene, depsgraph_of(scene), characters, geometry.cache())
+    reading = FrameReading(scene.frame_current, surface, read_camera(scene, 128, 128), 128, 128)
     return sha256(encode_labels(reading.draw()))

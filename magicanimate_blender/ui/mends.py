@@ -32,6 +32,8 @@ MENDS: Mapping[str, Mend] = {
     "server-in-use": Mend("magicanimate.stop_server", "Stop the Server"),
     "out-of-memory": Mend("magicanimate.free_memory", "Free Memory"),
     "offline": GO_ONLINE,
+    "edit-mode": Mend("magicanimate.leave_edit_mode", "Leave Edit Mode"),
+    "rest-position": Mend("magicanimate.use_pose_position", "Use Pose Position"),
     "half-drawn": Mend("magicanimate.animate", "Animate"),
     **dict.fromkeys(
         (

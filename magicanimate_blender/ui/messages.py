@@ -23,7 +23,7 @@ _current: Message | None = None
 def message_of(error: ClientError | DensePoseError) -> Message:
     if isinstance(error, ClientError):
         return Message(error.detail, error.fix, error.code)
-    return Message(error.message, error.fix)
+    return Message(error.message, error.fix, error.code)
 
 
 def tell(what: ClientError | DensePoseError | Message) -> None:

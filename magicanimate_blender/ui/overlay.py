@@ -51,7 +51,7 @@ def show(scene: bpy.types.Scene) -> None:
 
 
 def follow(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> None:
-    """Take note of who is to be drawn, outside of a draw handler: measuring mirrored meshes poses them for a moment."""
+    """Take note of who is to be drawn, outside of a draw handler: measuring may make a scratch scene."""
     global _characters
     if _handle is None or (characters == _characters and geometry.ready(characters)):
         return
@@ -108,7 +108,7 @@ def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
         return
     _changed, _drawn_scene, _geometry = False, scene.session_uid, None
     with contextlib.suppress(KeyError):  # an object was renamed or deleted; `follow` hears of it
-        _geometry = extract(scene, depsgraph, _characters, geometry.cache())
+        _geometry = extract(scene, depsgraph, _characters, geometry.cache(), drawing=True)
 
 
 def _draw_over(surface: FrameGeometry, region: bpy.types.Region, perspective: Matrix, opacity: float) -> None:

@@ -9,7 +9,7 @@ import bpy
 from ..client import WeightSet, is_loopback
 from ..server_manager import InstallKind
 from .engines import engine_for, weights_for
-from .mends import GO_ONLINE, INSTALL, INSTALL_AGAIN, PREFERENCES, Mend
+from .mends import GO_ONLINE, INSTALL, INSTALL_AGAIN, PREFERENCES, Mend, mend_of
 from .preferences import preferences
 from .request import frames_of
 from .runtime import Runtime
@@ -35,7 +35,7 @@ def _of_scene(scene: bpy.types.Scene) -> Problem | None:
     if found.problem is not None:
         if not any(obj.type == "ARMATURE" for obj in scene.objects):
             return Problem("There is no rigged character in the scene.", _ADD_CHARACTER)
-        return Problem(f"{found.problem.text} {found.problem.fix}")
+        return Problem(f"{found.problem.text} {found.problem.fix}", mend_of(found.problem.code))
     if scene.camera is None:
         return Problem("The scene has no camera.", Mend("magicanimate.frame_camera", "Add a Camera That Fits"))
     if chosen.reference is None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import bpy
 
 from ..densepose.errors import DensePoseError
-from ..scene.characters import Character
-from ..scene.framing import framing_warnings
+from ..scene.characters import Character, objects_of
+from ..scene.framing import current_framing_warnings
 from ..scene.labels import is_character_labelled
+from ..scene.obstacles import notes_of, require_drawable
 from . import geometry
 from .engines import engine_for, known_engines, output_size, weights_for
 from .messages import Message, message_of
@@ -30,17 +31,15 @@ class SceneFacts:
     warnings: tuple[Message, ...] = ()
 
 
-ECHO = 0.15
-"""Seconds after looking during which changes are taken for echoes of the looking itself."""
-
 _facts: dict[int, SceneFacts] = {}
-_looked_at: dict[int, float] = {}
 _changed_at: dict[int, float] = {}
+_asked_at: dict[int, float] = {}
 _version = 0
 
 
 def facts(scene: bpy.types.Scene) -> SceneFacts:
     """As last looked up; now, if never before."""
+    _asked_at[scene.session_uid] = time.monotonic()
     if scene.session_uid not in _facts:
         _look_up(scene)
     return _facts[scene.session_uid]
@@ -58,15 +57,14 @@ def look_again(scene: bpy.types.Scene) -> None:
 
 
 def mark_changed(scene: bpy.types.Scene) -> None:
-    now, uid = time.monotonic(), scene.session_uid
-    if now - _looked_at.get(uid, 0.0) > ECHO:
-        _changed_at[uid] = now
+    _changed_at[scene.session_uid] = time.monotonic()
 
 
 def refresh(scene: bpy.types.Scene) -> None:
-    """Look up again if the scene changed and has settled since."""
+    """Look up again if the scene changed, has settled since, and somebody has asked: a closed sidebar does not."""
     changed = _changed_at.get(scene.session_uid)
-    if changed is not None and time.monotonic() - changed > SETTLED:
+    asked = _asked_at.get(scene.session_uid, 0.0)
+    if changed is not None and changed <= asked and time.monotonic() - changed > SETTLED:
         del _changed_at[scene.session_uid]
         _look_up(scene)
 
@@ -74,12 +72,14 @@ def refresh(scene: bpy.types.Scene) -> None:
 def forget_all() -> None:
     _facts.clear()
     _changed_at.clear()
+    _asked_at.clear()
 
 
 def _look_up(scene: bpy.types.Scene) -> None:
     global _version
     try:
         characters = tuple(characters_of(scene))
+        require_drawable(scene, characters)
         labelled = all(is_character_labelled(character) for character in characters)
         known = labelled and geometry.ready(characters)
         if labelled and not known:
@@ -87,19 +87,20 @@ def _look_up(scene: bpy.types.Scene) -> None:
         found = SceneFacts(characters, labelled, warnings=_warnings(scene, characters) if known else ())
     except DensePoseError as error:
         found = SceneFacts(problem=message_of(error))
-    _looked_at[scene.session_uid] = time.monotonic()
     if found != _facts.get(scene.session_uid):
         _facts[scene.session_uid] = found
         _version += 1
 
 
 def _warnings(scene: bpy.types.Scene, characters: tuple[Character, ...]) -> tuple[Message, ...]:
-    if scene.camera is None:
-        return ()
+    notes = notes_of(characters)
     engine = engine_for(scene.magicanimate, known_engines())
     size = output_size(scene.magicanimate, weights_for(scene.magicanimate, engine))
     try:
-        notes = framing_warnings(scene, characters, [scene.frame_current], size, cache=geometry.cache())
+        if scene.camera is not None:
+            notes += current_framing_warnings(scene, characters, size, geometry.cache())
     except DensePoseError as error:
-        return (message_of(error),)
+        hidden_in_viewport_only = any(not obj.hide_render for obj in objects_of(characters))
+        if not (error.code == "nothing-drawn" and hidden_in_viewport_only):
+            return (message_of(error),)
     return tuple(Message(note.message, note.fix) for note in notes)

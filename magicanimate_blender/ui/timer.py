@@ -21,9 +21,10 @@ from . import (
     thumbnails,
 )
 from .delivery import delivery_of
+from .messages import Message
 
 log = logging.getLogger(__name__)
-BUSY, IDLE = 0.1, 0.3
+DRAWING, BUSY, IDLE = 0.0, 0.1, 0.3
 """Seconds between beats."""
 
 _shown: object = None
@@ -50,12 +51,15 @@ def _beat() -> float:
         engine_settings.use_schema(engine.settings_schema)
         engine_settings.follow_weights(scene)
         scene_facts.refresh(scene)
-        overlay.follow(scene, scene_facts.facts(scene).characters)
+        if scene.magicanimate.show_overlay:
+            overlay.follow(scene, scene_facts.facts(scene).characters)
         results_list.sync(current, scene)
         live_preview.consider(current, scene)
     if thumbnails.load_wanted():
         redraw()
     _redraw_if_changed(current)
+    if any(drawing.waiting is None for drawing in current.drawings):
+        return DRAWING
     return BUSY if current.busy() else IDLE
 
 
@@ -63,6 +67,9 @@ def pump(current: runtime.Runtime) -> None:
     """Move everything on by a little; what a loop does in background mode."""
     for drawing in list(current.drawings):
         drawing.work()
+        if drawing.note is not None:
+            messages.tell(Message(drawing.note.message, drawing.note.fix))
+            drawing.note = None
         if drawing.error is not None:
             for taker in drawing.takers:
                 taker.cancel()
@@ -109,7 +116,7 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
     task = current.installation.task
     shown = (
         [now for _, now in current.animations.poll()],
-        [len(drawing.takers) for drawing in current.drawings],
+        [(len(drawing.takers), drawing.waiting and drawing.waiting.message) for drawing in current.drawings],
         dict(current.plans),
         current.watch.status.version,
         task and task.poll(),

@@ -2,11 +2,24 @@
 
 import bpy
 
-from . import animate, character, demo, export, frames, general, reference, results, server, smplx, weights
+from . import animate, character, demo, export, frames, general, obstacles, reference, results, server, smplx, weights
 
 CLASSES = tuple(
     each
-    for module in (animate, character, demo, export, frames, general, reference, results, server, smplx, weights)
+    for module in (
+        animate,
+        character,
+        demo,
+        export,
+        frames,
+        general,
+        obstacles,
+        reference,
+        results,
+        server,
+        smplx,
+        weights,
+    )
     for each in module.CLASSES
 )
 

@@ -8,6 +8,7 @@ import bpy
 
 from ...densepose.errors import DensePoseError
 from ...scene.export import ExportedFrame, export_part_maps, export_video
+from ...scene.obstacles import waits_for
 from ..request import characters_of, frames_of
 from .character import video_size
 from .common import tells_errors
@@ -48,8 +49,9 @@ class MAGICANIMATE_OT_export_maps(bpy.types.Operator):
         scene, chosen = context.scene, context.scene.magicanimate
         folder = Path(bpy.path.abspath(self.directory))
         size, frames = video_size(scene), frames_of(scene)
+        self._characters = characters_of(scene)
         self._steps = export_part_maps(
-            scene, characters_of(scene), frames, folder, self.kind, size, self.resume, chosen.mitten
+            scene, self._characters, frames, folder, self.kind, size, self.resume, chosen.mitten
         )
         self._paths: list[Path] = []
         if bpy.app.background:
@@ -67,6 +69,10 @@ class MAGICANIMATE_OT_export_maps(bpy.types.Operator):
             self.report({"INFO"}, f"Stopped: {len(self._paths)} part maps are written")
             return {"CANCELLED"}
         if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        waiting = waits_for(self._characters)
+        if waiting is not None:
+            context.workspace.status_text_set(f"Waiting: {waiting} (ESC: stop)")
             return {"PASS_THROUGH"}
         try:
             step = self._next()

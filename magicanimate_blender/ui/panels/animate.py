@@ -82,6 +82,9 @@ def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation)
             box.operator("magicanimate.retry", text="Go On", icon="FILE_REFRESH").job = animation.id
     else:
         box.progress(factor=now.fraction, text=progress_text(now))
+        waiting = next((d.waiting for d in current.drawings if animation in d.takers), None)
+        if waiting is not None:
+            draw_mendable(box, message_of(waiting))
         if now.eta_s is not None:
             box.label(text=f"{spoken(now.eta_s)} left", icon="TIME")
         if now.plan:

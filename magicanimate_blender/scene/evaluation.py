@@ -1,0 +1,116 @@
+"""Characters of a scene evaluated at frame after frame, through whatever the person does to the file meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import bpy
+import numpy as np
+
+from .characters import Character, get_object, objects_of
+from .errors import SceneError
+from .evaluate import FrameGeometry, GeometryCache, extract
+from .labels import is_character_labelled, label_character
+from .obstacles import require_drawable, waits_for
+from .scratch import ScratchScene
+
+
+class Evaluation:
+    """The characters' geometry at any frame of a scene, by a scratch scene that is made when it is first needed.
+
+    Undo and save close the scratch scene: the next step makes another. Holds keys and session ids only, no references.
+    Characters without labels are labelled first. `step` raises SceneError: what `require_drawable` finds, a scene or a
+    character that is gone, a mesh or a rig that was edited since the first frame.
+    """
+
+    def __init__(
+        self, scene: bpy.types.Scene, characters: Sequence[Character], cache: GeometryCache | None = None
+    ) -> None:
+        self._scene = scene.session_uid
+        self._characters = list(characters)
+        self._cache = GeometryCache() if cache is None else cache
+        self._scratch: ScratchScene | None = None
+        self._shape = ""
+
+    @property
+    def depsgraph(self) -> bpy.types.Depsgraph:
+        """At the frame of the last step; its scene's camera is the shot's."""
+        return self._opened().depsgraph
+
+    def step(self, frame: int) -> FrameGeometry | None:
+        """The geometry at a frame; None if that takes another step, see ScratchScene.approach."""
+        waiting = waits_for(self._characters)
+        if waiting is not None:
+            raise waiting
+        scratch = self._opened()
+        if not scratch.approach(frame):
+            return None
+        return extract(self._source(), scratch.depsgraph, self._characters, self._cache)
+
+    def unkeyed_pose(self) -> bool:
+        """Whether the current frame shows a pose that its keyframes do not give, and that no map will show."""
+        source, scratch = self._source(), self._opened()
+        if scratch.simulates:
+            return False
+        depsgraph = scratch.evaluate(source.frame_current)
+        for character in self._characters:
+            armature = get_object(character.armature)
+            keyed = armature.evaluated_get(depsgraph)
+            for shown, drawn in zip(armature.pose.bones, keyed.pose.bones, strict=True):
+                if np.abs(np.array(shown.matrix) - np.array(drawn.matrix)).max() > 1e-3:
+                    return True
+        return False
+
+    def close(self) -> None:
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
+
+    def _source(self) -> bpy.types.Scene:
+        scene = next((s for s in bpy.data.scenes if s.session_uid == self._scene), None)
+        if scene is None:
+            raise SceneError("The scene was deleted while its part maps were drawn.", "Animate another scene.")
+        return scene
+
+    def _opened(self) -> ScratchScene:
+        if self._scratch is None or not self._scratch.present():
+            scene = self._source()
+            require_drawable(scene, self._characters)
+            for character in self._characters:
+                if not is_character_labelled(character):
+                    label_character(character)
+            shape = shape_of(self._characters)
+            if self._shape not in ("", shape):
+                raise SceneError(
+                    "The character's mesh or rig was edited while its part maps were drawn, so they would not match.",
+                    "Click Animate again.",
+                    code="edited",
+                )
+            self._shape = shape
+            self._scratch = ScratchScene(scene, objects_of(self._characters))
+        return self._scratch
+
+
+def shape_of(characters: Sequence[Character]) -> str:
+    """Hash of the characters at rest: vertices before modifiers, faces, a sample of the weights, and the bones."""
+    digest = hashlib.sha256()
+    for character in characters:
+        for bone in get_object(character.armature).data.bones:
+            digest.update(bone.name.encode() + np.array(bone.matrix_local, np.float32).tobytes())
+        for obj in objects_of([character]):
+            if obj.type == "MESH":
+                digest.update(obj.name.encode() + _mesh_bytes(obj.data))
+                digest.update("\n".join(group.name for group in obj.vertex_groups).encode())
+    return digest.hexdigest()
+
+
+def _mesh_bytes(mesh: bpy.types.Mesh) -> bytes:
+    positions = np.empty(len(mesh.vertices) * 3, np.float32)
+    mesh.vertices.foreach_get("co", positions)
+    corners = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    every = max(1, len(mesh.vertices) // 256)
+    sample = (mesh.vertices[number] for number in range(0, len(mesh.vertices), every))
+    weights = [(element.group, element.weight) for vertex in sample for element in vertex.groups]
+    return positions.tobytes() + corners.tobytes() + np.array(weights, np.float32).tobytes()
