@@ -104,7 +104,8 @@ def draw(scene: bpy.types.Scene, frames: int) -> harness.Steps:
 
 def cancel(scene: bpy.types.Scene) -> harness.Steps:
     """By the button in the sidebar."""
-    yield from harness.click_button("magicanimate.cancel")
+    place = yield from harness.scroll_to_button("magicanimate.cancel")
+    harness.click(*place)
     yield from harness.until(lambda: state(scene) == "CANCELLED", 60, "the animation to be cancelled")
 
 
