@@ -31,7 +31,7 @@ class Evaluation:
         self._characters = list(characters)
         self._cache = GeometryCache() if cache is None else cache
         self._scratch: ScratchScene | None = None
-        self._shape = ""
+        self._shape = self._bones = ""
 
     @property
     def depsgraph(self) -> bpy.types.Depsgraph:
@@ -43,6 +43,8 @@ class Evaluation:
         waiting = waits_for(self._characters)
         if waiting is not None:
             raise waiting
+        if self._bones not in ("", bones_of(self._characters)):
+            raise _edited()
         scratch = self._opened()
         if not scratch.approach(frame):
             return None
@@ -58,7 +60,7 @@ class Evaluation:
             armature = get_object(character.armature)
             keyed = armature.evaluated_get(depsgraph)
             for shown, drawn in zip(armature.pose.bones, keyed.pose.bones, strict=True):
-                if np.abs(np.array(shown.matrix) - np.array(drawn.matrix)).max() > 1e-3:
+                if np.abs(np.array(shown.matrix_basis) - np.array(drawn.matrix_basis)).max() > 1e-3:
                     return True
         return False
 
@@ -82,22 +84,35 @@ class Evaluation:
                     label_character(character)
             shape = shape_of(self._characters)
             if self._shape not in ("", shape):
-                raise SceneError(
-                    "The character's mesh or rig was edited while its part maps were drawn, so they would not match.",
-                    "Click Animate again.",
-                    code="edited",
-                )
-            self._shape = shape
+                raise _edited()
+            self._shape, self._bones = shape, bones_of(self._characters)
             self._scratch = ScratchScene(scene, objects_of(self._characters))
         return self._scratch
 
 
-def shape_of(characters: Sequence[Character]) -> str:
-    """Hash of the characters at rest: vertices before modifiers, faces, a sample of the weights, and the bones."""
+def _edited() -> SceneError:
+    return SceneError(
+        "The character's mesh or rig was edited while its part maps were drawn, so they would not match.",
+        "Click Animate again.",
+        code="edited",
+    )
+
+
+def bones_of(characters: Sequence[Character]) -> str:
+    """Hash of the bones at rest: a mesh is evaluated as a copy, but its armature is not."""
     digest = hashlib.sha256()
     for character in characters:
-        for bone in get_object(character.armature).data.bones:
-            digest.update(bone.name.encode() + np.array(bone.matrix_local, np.float32).tobytes())
+        bones = get_object(character.armature).data.bones
+        matrices = np.empty(16 * len(bones), np.float32)
+        bones.foreach_get("matrix_local", matrices)
+        digest.update("\n".join(bones.keys()).encode() + matrices.tobytes())
+    return digest.hexdigest()
+
+
+def shape_of(characters: Sequence[Character]) -> str:
+    """Hash of the characters at rest: vertices before modifiers, faces, a sample of the weights, and the bones."""
+    digest = hashlib.sha256(bones_of(characters).encode())
+    for character in characters:
         for obj in objects_of([character]):
             if obj.type == "MESH":
                 digest.update(obj.name.encode() + _mesh_bytes(obj.data))

@@ -328,6 +328,20 @@ def _point_to_copies(copy: bpy.types.Object, copies: dict[bpy.types.Object, bpy.
             if target.target in copies:
                 target.target = copies[target.target]
         if owner.bl_rna.identifier == "NodesModifier":
-            for name, value in list(owner.items()):
-                if isinstance(value, bpy.types.Object) and value in copies:
-                    owner[name] = copies[value]
+            _point_inputs_to_copies(owner, copies)
+
+
+def _point_inputs_to_copies(
+    modifier: bpy.types.NodesModifier, copies: dict[bpy.types.Object, bpy.types.Object]
+) -> None:
+    if hasattr(modifier, "properties"):  # Blender 5.2 and later
+        inputs = modifier.properties.inputs
+        for prop in inputs.bl_rna.properties:
+            entry = getattr(inputs, prop.identifier)
+            value = getattr(entry, "value", None)
+            if isinstance(value, bpy.types.Object) and value in copies:
+                entry.value = copies[value]
+        return
+    for name, value in list(modifier.items()):
+        if isinstance(value, bpy.types.Object) and value in copies:
+            modifier[name] = copies[value]

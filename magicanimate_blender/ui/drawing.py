@@ -47,6 +47,7 @@ class MapConsumer(Protocol):
 class Drawing:
     """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `takers`, which wait for them.
 
+    drawn: maps handed over so far, of `total`.
     nearest: metres from the camera to the nearest point of the characters in the frames drawn so far.
     waiting: what keeps it from going on until the person has finished, or None.
     note: something to tell the person once, or None.
@@ -64,6 +65,7 @@ class Drawing:
     ) -> None:
         self.takers = list(takers)
         self.total = len(frames)
+        self.drawn = 0
         self.nearest = math.inf
         self.error: DensePoseError | None = None
         self.waiting: SceneError | None = None
@@ -78,11 +80,6 @@ class Drawing:
     @property
     def done(self) -> bool:
         return self.error is not None or not (self._to_read or self._drawn)
-
-    @property
-    def drawn(self) -> int:
-        """Maps handed over so far."""
-        return self.total - len(self._to_read) - len(self._drawn)
 
     def work(self, seconds: float = SLICE) -> None:
         """Go on for about that long. A problem of the scene ends it: see `error`."""
@@ -128,9 +125,11 @@ class Drawing:
             number, future = self._drawn.popleft()
             png, depth = future.result()
             self.nearest = min(self.nearest, depth)
+            self.drawn += 1
             for taker in self.takers:
                 with suppress(ValueError):  # it ended meanwhile, or has this map
-                    taker.add_map(number, png)
+                    if taker.wants_maps():
+                        taker.add_map(number, png)
 
 
 def _draw(reading: FrameReading) -> tuple[bytes, float]:

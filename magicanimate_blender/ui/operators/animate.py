@@ -1,4 +1,7 @@
-"""Animate, cancel, retry; regenerate, variations, preview."""
+"""Animate, cancel, retry; regenerate, variations, preview.
+
+What starts a job makes no undo step: it changes nothing that the person made, and Ctrl Z is theirs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class MAGICANIMATE_OT_animate(bpy.types.Operator):
     bl_idname = "magicanimate.animate"
     bl_label = "Animate"
     bl_description = "Make a video of the person in the reference picture that moves like the character"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -37,7 +40,7 @@ class MAGICANIMATE_OT_preview_frame(bpy.types.Operator):
     bl_idname = "magicanimate.preview_frame"
     bl_label = "Preview This Frame"
     bl_description = "Animate the current frame with its neighbours in draft quality"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
     poll = MAGICANIMATE_OT_animate.poll
 
     @tells_errors
@@ -50,7 +53,7 @@ class MAGICANIMATE_OT_vary(bpy.types.Operator):
     bl_idname = "magicanimate.vary"
     bl_label = "Variations"
     bl_description = "Animate with several seeds, to choose from"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
     poll = MAGICANIMATE_OT_animate.poll
 
     @tells_errors
@@ -65,7 +68,7 @@ class MAGICANIMATE_OT_regenerate(OfResult, bpy.types.Operator):
     bl_description = (
         "Animate again, computing only the frames that changed; wherever the result is shown, it is renewed"
     )
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
 
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -89,7 +92,7 @@ class MAGICANIMATE_OT_promote(OfResult, bpy.types.Operator):
     bl_idname = "magicanimate.promote"
     bl_label = "Choose"
     bl_description = "Animate this variation again, with its seed, in the best quality"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
 
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from mathutils import Matrix
 
 from magicanimate_blender.densepose.labels import LABELS, MIRROR
-from magicanimate_blender.scene.attribute import LABEL_ATTRIBUTE, has_labels, paint_labels, read_labels
+from magicanimate_blender.scene.attribute import LABEL_ATTRIBUTE, paint_labels, read_labels
 from magicanimate_blender.scene.characters import find_characters, require_characters
 from magicanimate_blender.scene.errors import SceneError
 from magicanimate_blender.scene.labels import label_character
@@ -252,19 +252,6 @@ def test_object_transforms_do_not_matter(scene, sample, body, transform):
     bpy.context.view_layer.update()
     label_character(sample, relabel=True)
     assert (read_labels(body(sample).data) == before).mean() > 0.995
-
-
-def test_a_linked_mesh_is_labelled_in_memory(scene, sample, tmp_path, empty_file):
-    path = str(tmp_path / "library.blend")
-    empty_file.ops.wm.save_as_mainfile(filepath=path)
-    empty_file.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-    with bpy.data.libraries.load(path, link=True) as (source, target):
-        target.objects = source.objects
-    for obj in target.objects:
-        bpy.context.scene.collection.objects.link(obj)
-    (character,) = find_characters(bpy.context.scene)
-    label_character(character)
-    assert has_labels(bpy.data.objects[character.meshes[0]].data)
 
 
 def test_errors_say_what_is_missing_and_what_mends_it(scene):
