@@ -20,6 +20,11 @@ class DrawnMaps:
     def missing(self) -> list[int]:
         return sorted(self._missing)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether maps were added that `collect` has not written yet."""
+        return not self._inbox.empty()
+
     def add(self, frame: int, png: bytes) -> None:
         """Raises ValueError for a frame that is not wanted."""
         if frame not in self._missing:

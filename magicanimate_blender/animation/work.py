@@ -23,6 +23,7 @@ from ..client import (
 from .changes import Full, redo_only_settings, what_changed
 from .drawn_maps import DrawnMaps
 from .fetching import Fetching
+from .preflight import Preflight
 from .record import Record, ResultFolder
 from .server_source import ServerSource
 from .states import State
@@ -112,19 +113,25 @@ class Work:
     # phases
 
     def _draw(self) -> None:
-        """Take maps as they come until all are on disk."""
+        """Take maps as they come until all are on disk. Raises ClientError if no server would take the job."""
         if self.record.maps:
             return
         self.status.keep(state=State.DRAWING)
         if self._reference is not None:
             write_atomic(self.status.folder.reference, self._reference)
         frames = self.record.spec.frames
+        preflight = Preflight(self._server, self.record.spec, self._interrupt)
 
         def progress(count: int) -> None:
             self.status.show(fraction=count / frames, step=count, steps=frames)
             self._check()
+            if not self._maps.waiting:  # what is drawn is kept, for another try
+                preflight.check()
 
-        self.status.keep(maps=self._maps.collect(TICK, progress))
+        try:
+            self.status.keep(maps=self._maps.collect(TICK, progress))
+        finally:
+            preflight.join(TICK)
 
     def _animate(self) -> None:
         """From drawn maps to the result, through as many losses of the server as there are."""

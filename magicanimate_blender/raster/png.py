@@ -59,19 +59,13 @@ def decode_labels(data: bytes) -> NDArray[np.uint8]:
 
 
 def decode_picture(data: bytes) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3) of any PNG that is not interlaced; transparency is left out.
-
-    Raises DensePoseError where it can't be read.
-    """
-    try:
-        levels, colour_type, palette = read_pixels(data)
-        if colour_type == INDEXED:
-            if palette is None or int(levels.max()) >= len(palette):
-                raise ValueError("its palette is damaged")
-            picture: NDArray[np.uint8] = palette[levels[..., 0]]
-            return picture
-    except ValueError as why:
-        raise DensePoseError(f"The picture cannot be read: {why}.", "Save it again as PNG.") from None
+    """uint8 (H, W, 3) of any PNG that is not interlaced; transparency is left out. Raises ValueError if it is none."""
+    levels, colour_type, palette = read_pixels(data)
+    if colour_type == INDEXED:
+        if palette is None or int(levels.max()) >= len(palette):
+            raise ValueError("its palette is damaged")
+        picture: NDArray[np.uint8] = palette[levels[..., 0]]
+        return picture
     colours = levels[..., :3] if colour_type in (RGB, RGB_ALPHA) else levels[..., :1]
     return np.broadcast_to(colours, (*levels.shape[:2], 3))
 

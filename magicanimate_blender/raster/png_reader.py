@@ -97,6 +97,7 @@ def _unfiltered(raw: NDArray[np.uint8], pixel: int) -> NDArray[np.uint8]:
         to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
         nearest_left = (to_left <= to_up) & (to_left <= to_corner)
         paeth = np.where(nearest_left, left, np.where(to_up <= to_corner, up, corner))
-        guess = np.choose(kind[first : first + count], (0, left, up, (left + up) >> 1, paeth))
+        choices: list[NDArray[np.int16]] = [np.zeros_like(left), left, up, (left + up) >> 1, paeth]
+        guess: NDArray[np.int16] = np.choose(kind[first : first + count], choices)
         np.bitwise_and(here + guess, 255, out=here)
     return padded[1:, 1:].astype(np.uint8).reshape(height, width * pixel)

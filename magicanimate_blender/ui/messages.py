@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..client import ClientError
@@ -17,7 +20,11 @@ class Message:
     code: str = ""
 
 
+log = logging.getLogger(__name__)
+
 _current: Message | None = None
+_told: set[str] = set()
+"""Mistakes of ours that the artist knows of: they come with every beat."""
 
 
 def message_of(error: ClientError | DensePoseError) -> Message:
@@ -38,3 +45,16 @@ def current() -> Message | None:
 def clear() -> None:
     global _current
     _current = None
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """A mistake of ours inside is logged, told once, and what comes after goes on. doing: like "listing results"."""
+    try:
+        yield
+    except Exception as error:
+        log.exception("while %s", doing)
+        said = f"The add-on made a mistake while {doing}: {error!r}"
+        if said not in _told:
+            _told.add(said)
+            tell(Message(said, "Please report it with what the system console says."))

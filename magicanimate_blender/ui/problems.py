@@ -14,6 +14,7 @@ from .preferences import preferences
 from .request import frames_of
 from .runtime import Runtime
 from .scene_facts import facts
+from .settings import STILL
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ def _of_scene(scene: bpy.types.Scene) -> Problem | None:
         return Problem("The scene has no camera.", Mend("magicanimate.frame_camera", "Add a Camera That Fits"))
     if chosen.reference is None:
         return Problem("No reference picture is chosen.", Mend("magicanimate.open_reference", "Choose a Picture…"))
+    if chosen.reference.source not in STILL:
+        return Problem(
+            f"“{chosen.reference.name}” is no still picture.", Mend("magicanimate.open_reference", "Choose a Picture…")
+        )
     if not chosen.consent:
         return Problem(
             "Please confirm your right to the picture.", Mend("magicanimate.give_consent", "I May Use This Picture")

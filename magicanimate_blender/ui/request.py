@@ -12,7 +12,7 @@ import bpy
 
 from ..animation import JobSpec
 from ..client import sha256
-from ..scene.characters import Character, require_characters
+from ..scene.characters import Character, find_characters, require_characters
 from ..scene.errors import SceneError
 from . import engine_settings
 from .engines import engine_for, known_engines, output_size, weights_for
@@ -83,8 +83,16 @@ def prepare(
 
 def characters_of(scene: bpy.types.Scene) -> list[Character]:
     """The chosen character, else all of the scene. Raises SceneError if there is none."""
-    chosen = scene.magicanimate.character
+    chosen = chosen_character(scene)
     return require_characters(scene, None if chosen is None else [chosen])
+
+
+def chosen_character(scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The armature that was chosen; None without one, and for one that was deleted: only the field still has it."""
+    chosen = scene.magicanimate.character
+    if chosen is None or chosen in scene.objects.values() or find_characters(scene, [chosen]):  # of an instance
+        return chosen
+    return None
 
 
 def frames_of(scene: bpy.types.Scene) -> range:

@@ -38,10 +38,11 @@ _version = 0
 
 
 def facts(scene: bpy.types.Scene) -> SceneFacts:
-    """As last looked up; now, if never before."""
+    """As last looked up. Before the first time only what can be read, as panels ask while they are drawn; the next
+    beat measures the rest, which poses meshes with mirrored halves."""
     _asked_at[scene.session_uid] = time.monotonic()
     if scene.session_uid not in _facts:
-        _look_up(scene)
+        _look_up(scene, measured=False)
     return _facts[scene.session_uid]
 
 
@@ -75,13 +76,13 @@ def forget_all() -> None:
     _asked_at.clear()
 
 
-def _look_up(scene: bpy.types.Scene) -> None:
+def _look_up(scene: bpy.types.Scene, *, measured: bool = True) -> None:
     global _version
     try:
         characters = tuple(characters_of(scene))
         require_drawable(scene, characters)
         labelled = all(is_character_labelled(character) for character in characters)
-        known = labelled and geometry.ready(characters)
+        known = labelled and measured and geometry.ready(characters)
         if labelled and not known:
             _changed_at[scene.session_uid] = 0.0  # look again at the next beat
         found = SceneFacts(characters, labelled, warnings=_warnings(scene, characters) if known else ())

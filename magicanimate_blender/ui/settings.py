@@ -11,6 +11,9 @@ from bpy.props import (
     StringProperty,
 )
 
+STILL = ("FILE", "GENERATED")
+"""Sources of images that are one picture: no video, no sequence, no render."""
+
 
 def _overlay_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from . import overlay
@@ -18,17 +21,22 @@ def _overlay_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) 
     overlay.show(self.id_data)
 
 
+def _is_still(self: bpy.types.PropertyGroup, candidate: bpy.types.Image) -> bool:
+    return candidate.source in STILL
+
+
 def _reference_changed(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    from . import reference_overlay
 
     self.consent = False
-    reference_overlay.update(self.id_data)
+    _reference_shown(self, context)
 
 
 def _reference_shown(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from . import reference_overlay
 
     reference_overlay.update(self.id_data)
+    for camera in bpy.data.cameras:  # a view draws its evaluated copy, which is not told of background images
+        camera.update_tag()
 
 
 def _is_armature(self: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
@@ -66,6 +74,7 @@ class SceneSettings(bpy.types.PropertyGroup):
         name="Reference",
         description="Picture of the person to animate",
         type=bpy.types.Image,
+        poll=_is_still,
         update=_reference_changed,
     )
     fit: EnumProperty(

@@ -16,7 +16,6 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
-from ..densepose.errors import DensePoseError
 from ..raster.png import decode_picture
 from .reference import resized
 
@@ -71,6 +70,11 @@ def load_wanted() -> bool:
     return bool(new)
 
 
+def reading() -> bool:
+    """Whether pictures are on their way."""
+    return bool(_wanted or _read)
+
+
 def _take_in(key: str, pictures: Pictures | None) -> bool:
     if _icons is None or pictures is None:
         return False
@@ -97,7 +101,7 @@ def read_pictures(path: Path) -> Pictures | None:
     """The picture of a PNG file in both sizes; None if it is none. For any thread."""
     try:
         picture = decode_picture(path.read_bytes())
-    except (OSError, DensePoseError):
+    except (OSError, ValueError):
         return None
     large = _at_most(picture, SIDE)
     return Pictures(_as_icon(large), _as_icon(_at_most(large, SMALL)))

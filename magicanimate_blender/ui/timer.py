@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import bpy
 
 from ..animation import Animation, Snapshot, State
@@ -18,12 +16,13 @@ from . import (
     results_list,
     runtime,
     scene_facts,
+    status_area,
     thumbnails,
 )
 from .delivery import delivery_of
-from .messages import Message
+from .drawing import Drawing
+from .messages import Message, guarded
 
-log = logging.getLogger(__name__)
 DRAWING, BUSY, IDLE = 0.0, 0.1, 0.3
 """Seconds between beats."""
 
@@ -31,12 +30,10 @@ _shown: object = None
 
 
 def tick() -> float:
-    """One beat. A mistake of ours is logged and never stops the heart."""
-    try:
+    """One beat. A mistake of ours is told and never stops the heart."""
+    with guarded("looking after the jobs"):
         return _beat()
-    except Exception:
-        log.exception("timer")
-        return IDLE
+    return IDLE
 
 
 def _beat() -> float:
@@ -44,48 +41,87 @@ def _beat() -> float:
     if current is None:
         return IDLE
     pump(current)
-    engines.learn_engines(current.watch.status.engines)
+    with guarded("learning about the engines"):
+        engines.learn_engines(current.watch.status.engines)
     for window in bpy.context.window_manager.windows[:]:
-        scene = window.scene
-        engine = engines.engine_for(scene.magicanimate, engines.known_engines())
-        engine_settings.use_schema(engine.settings_schema)
-        engine_settings.follow_weights(scene)
-        scene_facts.refresh(scene)
-        if scene.magicanimate.show_overlay:
-            overlay.follow(scene, scene_facts.facts(scene).characters)
-        results_list.sync(current, scene)
-        live_preview.consider(current, scene)
-    if thumbnails.load_wanted():
-        redraw()
+        _look_after(current, window.scene)
+    with guarded("reading pictures"):
+        if thumbnails.load_wanted():
+            redraw()
     _redraw_if_changed(current)
     if any(drawing.waiting is None for drawing in current.drawings):
         return DRAWING
-    return BUSY if current.busy() else IDLE
+    return BUSY if current.busy() or thumbnails.reading() else IDLE
+
+
+def _look_after(current: runtime.Runtime, scene: bpy.types.Scene) -> None:
+    """What a window shows of its scene."""
+    with guarded("reading the settings"):
+        engine = engines.engine_for(scene.magicanimate, engines.known_engines())
+        engine_settings.use_schema(engine.settings_schema)
+        engine_settings.follow_weights(scene)
+    with guarded("looking at the scene"):
+        scene_facts.refresh(scene)
+        if scene.magicanimate.show_overlay:
+            overlay.follow(scene, scene_facts.facts(scene).characters)
+    with guarded("listing the results"):
+        results_list.sync(current, scene)
+    with guarded("previewing the frame"):
+        live_preview.consider(current, scene)
 
 
 def pump(current: runtime.Runtime) -> None:
-    """Move everything on by a little; what a loop does in background mode."""
+    """Move everything on by a little; what a loop does in background mode.
+
+    One thing that goes wrong ends itself alone: all others go on at this beat, and it does not come again.
+    """
     for drawing in list(current.drawings):
-        drawing.work()
-        if drawing.note is not None:
-            messages.tell(Message(drawing.note.message, drawing.note.fix))
-            drawing.note = None
-        if drawing.error is not None:
-            for taker in drawing.takers:
-                taker.cancel()
-            messages.tell(drawing.error)
-        if drawing.done:
-            current.drawings.remove(drawing)
-            for taker in drawing.takers:
-                if isinstance(taker, Animation):
-                    current.depths[taker.id] = drawing.nearest
+        with guarded("drawing part maps"):
+            try:
+                _draw_on(current, drawing)
+            except Exception:
+                _give_up(current, drawing)
+                raise
     current.end_task()
     for animation, now in current.animations.poll():
         if now.state.ended and animation.id not in current.noticed:
             current.noticed.add(animation.id)
-            _notice(current, animation, now)
+            with guarded("placing a result"):
+                _notice(current, animation, now)
     if current.deliveries:
-        _deliver(current)
+        first = current.deliveries[0]
+        with guarded("placing a result"):
+            try:
+                _deliver(current)
+            except Exception:
+                if current.deliveries and current.deliveries[0] is first:
+                    current.deliveries.popleft()
+                raise
+
+
+def _draw_on(current: runtime.Runtime, drawing: Drawing) -> None:
+    drawing.work()
+    if drawing.note is not None:
+        messages.tell(Message(drawing.note.message, drawing.note.fix))
+        drawing.note = None
+    if drawing.error is not None:
+        for taker in drawing.takers:
+            taker.cancel()
+        messages.tell(drawing.error)
+    if drawing.done:
+        current.drawings.remove(drawing)
+        for taker in drawing.takers:
+            if isinstance(taker, Animation):
+                current.depths[taker.id] = drawing.nearest
+
+
+def _give_up(current: runtime.Runtime, drawing: Drawing) -> None:
+    """A job whose part maps can't be drawn has no use for those that were."""
+    if drawing in current.drawings:
+        current.drawings.remove(drawing)
+    drawing.cancel()
+    for taker in drawing.takers:
+        taker.cancel()
 
 
 def _notice(current: runtime.Runtime, animation: Animation, now: Snapshot) -> None:
@@ -129,6 +165,7 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
     if shown != _shown:
         _shown = shown
         redraw()
+        status_area.redraw()
 
 
 def redraw() -> None:

@@ -104,7 +104,7 @@ def draw(scene: bpy.types.Scene, frames: int) -> harness.Steps:
 
 def cancel(scene: bpy.types.Scene) -> harness.Steps:
     """By the button in the sidebar."""
-    place = yield from harness.scroll_to_button("magicanimate.cancel")
+    place = yield from harness.scroll_to_button("magicanimate.cancel", across=0.8)
     harness.click(*place)
     yield from harness.until(lambda: state(scene) == "CANCELLED", 60, "the animation to be cancelled")
 

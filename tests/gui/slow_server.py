@@ -41,6 +41,6 @@ def answers(handler: Handler) -> bool:
     if handler.path == "/v1/engines":
         sets = [{**weights, "state": "ready"} for weights in ENGINES[0]["weight_sets"]]
         handler.json(200, [{**ENGINES[0], "weight_sets": sets}])
-    elif handler.path.endswith("/preview"):
+    elif handler.path.endswith("/preview.png"):
         handler.answer(200, picture(), "image/png")
-    return handler.path == "/v1/engines" or handler.path.endswith("/preview")
+    return handler.path == "/v1/engines" or handler.path.endswith("/preview.png")

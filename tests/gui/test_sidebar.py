@@ -8,9 +8,10 @@ from tests.gui.window import run_in_window
 DRIVERS = Path(__file__).parent / "drivers"
 
 
-def test_a_narrow_sidebar(chroot: Path, archive: Path, pictures: Path, slow_server: SlowServer) -> None:
+def test_a_small_screen(chroot: Path, archive: Path, pictures: Path, slow_server: SlowServer) -> None:
+    """Animate, progress and Cancel are in view, stay in their place, and ESC does not touch the job."""
     run = run_in_window(
         chroot, DRIVERS / "sidebar.py", pictures, extensions=[archive], environment=slow_server.environment,
-        size="1366x768", limit_s=500,
+        size="1366x768", limit_s=900,
     )  # fmt: skip
     assert run.status == 0, run.report()

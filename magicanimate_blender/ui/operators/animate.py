@@ -110,9 +110,8 @@ class MAGICANIMATE_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        current = active()
-        animation = current.current(context.scene) if current else None
-        return animation is not None and not animation.poll().state.ended
+        current = active()  # the status bar's job may be another scene's
+        return current is not None and current.animations.busy()
 
     @tells_errors
     def execute(self, context: bpy.types.Context) -> set[str]:

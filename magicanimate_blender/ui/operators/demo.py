@@ -16,7 +16,7 @@ from .reference import load_picture
 
 class MAGICANIMATE_OT_try_demo(bpy.types.Operator):
     bl_idname = "magicanimate.try_demo"
-    bl_label = "Try It Now with the Demo Weights"
+    bl_label = "Try the Demo"
     bl_description = (
         "Add a sample character, a camera and a sample picture, and animate them with the small demo weights. "
         "They show how it works; what they make is far from what the real weights make"

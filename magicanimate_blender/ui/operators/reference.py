@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...scene.errors import SceneError
+from ..settings import STILL
 from .common import tells_errors
 
 
@@ -42,11 +43,16 @@ class MAGICANIMATE_OT_give_consent(bpy.types.Operator):
 
 
 def load_picture(path: Path) -> bpy.types.Image:
-    """Raises SceneError if Blender can't read it."""
+    """Raises SceneError if Blender can't read it as a still picture."""
     try:
-        return bpy.data.images.load(str(path), check_existing=True)
+        image = bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError:
         raise SceneError(f"{path.name} can't be read as a picture.", "Choose a PNG or JPEG file.") from None
+    if image.source not in STILL:
+        if not image.users:  # nobody had it before
+            bpy.data.images.remove(image)
+        raise SceneError(f"{path.name} is no still picture.", "Choose a PNG or JPEG file of the person.")
+    return image
 
 
 CLASSES = (MAGICANIMATE_OT_open_reference, MAGICANIMATE_OT_give_consent)

@@ -1,13 +1,26 @@
-"""The tab MagicAnimate in the 3D view's sidebar, panels in the order of work; and the add-on's preferences."""
+"""The tab MagicAnimate in the 3D view's sidebar, the status bar's part, and the add-on's preferences.
+
+In the tab Animate comes first, for small screens; then panels in the order of work.
+"""
 
 import bpy
 
-from . import animate, character, frames, preferences, quality, reference, results, server, welcome
+from . import animate, character, frames, preferences, quality, reference, results, server, status_bar, welcome
 
 CLASSES = tuple(
     each
-    for module in (welcome, character, reference, frames, quality, animate, results, server, preferences)
+    for module in (welcome, animate, character, reference, frames, quality, results, server, preferences)
     for each in module.CLASSES
 )
 
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)
+
+
+def register() -> None:
+    _register()
+    status_bar.register()
+
+
+def unregister() -> None:
+    status_bar.unregister()
+    _unregister()

@@ -1,6 +1,12 @@
-"""The big button, and what is going on after it was clicked."""
+"""The big button, and what is going on after it was clicked.
+
+First in the tab, so that Animate, progress and Cancel are in view on the smallest screen, and nothing above moves them.
+Within the panel all buttons come before all text.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import bpy
 
@@ -8,12 +14,20 @@ from ...animation import Animation, Snapshot, State
 from ...results import uses_of
 from .. import flow, messages, thumbnails
 from ..delivery import PREVIEW
+from ..engines import engine_for, known_engines, output_size, weights_for
 from ..mends import mend_of
 from ..messages import Message, message_of
-from ..problems import first_problem
+from ..problems import Problem, first_problem
+from ..request import frames_of
 from ..runtime import Runtime, runtime
-from .common import InSidebar, draw_mend, draw_mendable, message_box, spoken, wrapped
+from ..scene_facts import facts
+from .common import InSidebar, draw_mend, draw_mendable, message_box, reserved, spoken
 from .results import pictures_are_seen
+
+LINES = 3
+"""Of text that a job may need at any time, kept free for it."""
+INSTALL_LINES, LINE_LENGTH = 5, 120
+"""Lines kept free for what an installation says, and how many letters of that are shown."""
 
 
 class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
@@ -21,32 +35,47 @@ class MAGICANIMATE_PT_animate(InSidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         column, scene, current = self.layout.column(), context.scene, runtime()
-        problem = first_problem(current, scene)
+        problem, animation = first_problem(current, scene), current.current(scene)
         row = column.row()
-        row.scale_y = 1.8
+        row.scale_y = 1.6
         row.operator("magicanimate.animate", icon="RENDER_ANIMATION")
-        if problem is not None:
-            wrapped(column, problem.sentence, "INFO")
-            if problem.mend is not None:
-                row = column.row()
-                row.scale_y = 1.2
-                draw_mend(row, problem.mend)
-        draw_install(column, current)
-        for message in (messages.current(), current.problem and message_of(current.problem)):
-            if message:
-                draw_mendable(column, message).operator("magicanimate.dismiss", icon="X")
-        animation = current.current(scene)
-        if animation is not None:
-            draw_job(column, current, animation)
-        waiting = [a for a, now in current.animations.poll() if not now.state.ended and a is not animation]
-        if waiting:
-            column.label(text=f"{len(waiting)} more waiting", icon="SORTTIME")
+        row = column.row(align=True)
+        draw_next_step(row, problem, animation)
+        if facts(scene).warnings:
+            row.popover("MAGICANIMATE_PT_framing", text="", icon="ERROR")
         row = column.row(align=True)
         row.operator("magicanimate.preview_frame", text="Preview Frame")
         row.prop(scene.magicanimate, "live_preview", text="", icon="HIDE_OFF")
         row = column.row(align=True)
         row.operator("magicanimate.vary")
         row.prop(scene.magicanimate, "variations", text="")
+        reserved(column, said(current, scene, problem, animation), LINES)
+        if animation is not None:
+            draw_trouble(column, current, animation)
+        for message in (messages.current(), current.problem and message_of(current.problem)):
+            if message:
+                draw_mendable(column, message).operator("magicanimate.dismiss", icon="X")
+        draw_install(column, current)
+
+
+class MAGICANIMATE_PT_preview(InSidebar, bpy.types.Panel):
+    """As high with a picture as without, so that the first one moves nothing."""
+
+    bl_label = "Preview"
+    bl_parent_id = "MAGICANIMATE_PT_animate"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        animation = runtime().current(context.scene)
+        if animation is None:
+            return False
+        return not animation.poll().state.ended or picture_of(animation) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        animation = runtime().current(context.scene)
+        if animation is not None:
+            picture = thumbnails.icon(animation.id, picture_of(animation), animation.poll().preview_version)
+            self.layout.template_icon(picture, scale=8.0)
 
 
 class MAGICANIMATE_PT_delivery(InSidebar, bpy.types.Panel):
@@ -60,42 +89,85 @@ class MAGICANIMATE_PT_delivery(InSidebar, bpy.types.Panel):
         column.prop(chosen, "cut_out")
 
 
-def draw_job(layout: bpy.types.UILayout, current: Runtime, animation: Animation) -> None:
-    """One job: what it does, how far it is, what it looks like, and how to end or mend it."""
-    now = animation.poll()
-    box = layout.box().column()
-    picture = thumbnails.icon(animation.id, now.preview, now.preview_version)
-    if picture and not now.state.ended:
-        box.template_icon(picture, scale=8.0)
-    if now.state is State.FAILED:
-        draw_mendable(box, Message(now.message, now.fix, now.code))
-        box.operator("magicanimate.retry", icon="FILE_REFRESH").job = animation.id
-    elif now.state is State.DONE and animation.spec.group == PREVIEW:
-        box.template_icon(thumbnails.icon(animation.id, animation.folder.frame(flow.NEIGHBOURS)), scale=8.0)
-        wrapped(box, animation.spec.name)
-    elif now.state.ended:
-        note = "" if now.state is not State.CANCELLED else f", {now.frames_fetched} of {now.frames} frames are kept"
-        wrapped(box, f"{animation.spec.name}: {now.state.title.lower()}{note}", "CHECKMARK" if not note else "X")
-        if uses_of(animation.id).planes and not pictures_are_seen(bpy.context):
-            box.operator("magicanimate.show_planes", icon="SHADING_TEXTURE")
-        if note:
-            box.operator("magicanimate.retry", text="Go On", icon="FILE_REFRESH").job = animation.id
+def draw_next_step(row: bpy.types.UILayout, problem: Problem | None, animation: Animation | None) -> None:
+    """In one row, always: the progress with Cancel, else the button that brings what is missing or goes on."""
+    now = None if animation is None else animation.poll()
+    if animation is not None and now is not None and not now.state.ended:
+        split = row.split(factor=0.66, align=True)
+        split.progress(factor=now.fraction, text=share_text(now))
+        split.operator("magicanimate.cancel").job = animation.id
+    elif problem is not None:
+        if problem.mend is not None:
+            draw_mend(row, problem.mend)
+        else:
+            row.label(text="")
+    elif animation is not None and now is not None and now.state is not State.DONE:
+        label = "Try Again" if now.state is State.FAILED else "Go On"
+        row.operator("magicanimate.retry", text=label, icon="FILE_REFRESH").job = animation.id
+    elif animation is not None and uses_of(animation.id).planes and not pictures_are_seen(bpy.context):
+        row.operator("magicanimate.show_planes", icon="SHADING_TEXTURE")
     else:
-        box.progress(factor=now.fraction, text=progress_text(now))
-        waiting = next((d.waiting for d in current.drawings if animation in d.takers), None)
-        if waiting is not None:
-            draw_mendable(box, message_of(waiting))
-        if now.eta_s is not None:
-            box.label(text=f"{spoken(now.eta_s)} left", icon="TIME")
-        if now.plan:
-            wrapped(box, now.plan, "INFO")
-        if now.message:
-            wrapped(box, now.message, "INFO")
-        if (mend := mend_of(now.code)) is not None:  # a server that was lost, say: the job waits for it
-            draw_mend(box, mend)
-        box.operator("magicanimate.cancel", icon="CANCEL").job = animation.id
-    for note in now.notes:
-        wrapped(box, note, "DOT")
+        row.label(text="Ready" if now is None else now.state.title, icon="CHECKMARK")
+
+
+def said(
+    current: Runtime, scene: bpy.types.Scene, problem: Problem | None, animation: Animation | None
+) -> list[tuple[str, str]]:
+    """What there is to say of the job, or of the next one, with icons."""
+    texts = [] if problem is None else [(problem.sentence, "INFO")]
+    if animation is not None and (problem is None or not animation.poll().state.ended):
+        texts += said_of(animation)
+    elif problem is None:
+        texts.append((plan_text(scene), "INFO"))
+    others = [a for a, now in current.animations.poll() if not now.state.ended and a is not animation]
+    if others:
+        texts.append((f"{len(others)} more waiting", "SORTTIME"))
+    return texts
+
+
+def said_of(animation: Animation) -> list[tuple[str, str]]:
+    now = animation.poll()
+    notes = [(note, "DOT") for note in now.notes]
+    if not now.state.ended:
+        texts = ((progress_text(now), "TIME"), (now.plan, "INFO"), (now.message, "INFO"))
+        return [each for each in texts if each[0]] + notes
+    if now.state is State.FAILED:
+        return notes
+    kept = f", {now.frames_fetched} of {now.frames} frames are kept" if now.state is State.CANCELLED else ""
+    icon = "X" if now.state is State.CANCELLED else "CHECKMARK"
+    return [(f"{animation.spec.name}: {now.state.title.lower()}{kept}", icon), *notes]
+
+
+def draw_trouble(layout: bpy.types.UILayout, current: Runtime, animation: Animation) -> None:
+    """How a job failed, or what it waits for."""
+    now = animation.poll()
+    waiting = next((d.waiting for d in current.drawings if animation in d.takers), None)
+    if waiting is not None:
+        draw_mendable(layout, message_of(waiting))
+    if now.state is State.FAILED:
+        draw_mendable(layout, Message(now.message, now.fix, now.code))
+    elif not now.state.ended and (mend := mend_of(now.code)) is not None:  # a server that was lost
+        draw_mend(layout, mend)
+
+
+def picture_of(animation: Animation) -> Path | None:
+    """The file to look at: of a preview of one frame that frame, else the server's preview."""
+    now = animation.poll()
+    if now.state is State.DONE and animation.spec.group == PREVIEW:
+        return animation.folder.frame(flow.NEIGHBOURS)
+    return now.preview
+
+
+def plan_text(scene: bpy.types.Scene) -> str:
+    """48 frames, 512 x 512, MagicAnimate"""
+    weights = weights_for(scene.magicanimate, engine_for(scene.magicanimate, known_engines()))
+    width, height = output_size(scene.magicanimate, weights)
+    return f"{len(frames_of(scene))} frames, {width} × {height}, {weights.title}"
+
+
+def share_text(now: Snapshot) -> str:
+    """37 %, 4 min"""
+    return f"{now.fraction:.0%}" + ("" if now.eta_s is None else f", {spoken(now.eta_s)}")
 
 
 def progress_text(now: Snapshot) -> str:
@@ -129,9 +201,10 @@ def draw_install(layout: bpy.types.UILayout, current: Runtime) -> None:
         row.operator("magicanimate.show_log").installing = True
         return
     share = now.fraction or 0.0
-    box.progress(factor=(now.step - 1 + share) / max(now.steps, 1), text=f"{now.title} ({now.step} of {now.steps})")
-    wrapped(box, now.line.removeprefix("== ")[:120], "BLANK1")
-    box.operator("magicanimate.cancel_install", icon="CANCEL")
+    split = box.split(factor=0.66, align=True)
+    split.progress(factor=(now.step - 1 + share) / max(now.steps, 1), text=f"Step {now.step} of {now.steps}")
+    split.operator("magicanimate.cancel_install")
+    reserved(box, [(now.title, "IMPORT"), (now.line.removeprefix("== ")[:LINE_LENGTH], "BLANK1")], INSTALL_LINES)
 
 
-CLASSES = (MAGICANIMATE_PT_animate, MAGICANIMATE_PT_delivery)
+CLASSES = (MAGICANIMATE_PT_animate, MAGICANIMATE_PT_preview, MAGICANIMATE_PT_delivery)

@@ -6,7 +6,7 @@ import bpy
 
 from ..operators.character import video_size
 from ..request import frames_of
-from .common import InSidebar
+from .common import ROOMY, InSidebar, text_width
 
 
 class MAGICANIMATE_PT_frames(InSidebar, bpy.types.Panel):
@@ -20,7 +20,7 @@ class MAGICANIMATE_PT_frames(InSidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene = self.layout, context.scene
         chosen = scene.magicanimate
-        layout.use_property_split, layout.use_property_decorate = True, False
+        layout.use_property_split, layout.use_property_decorate = text_width() >= ROOMY, False
         layout.prop(chosen, "use_scene_range")
         if not chosen.use_scene_range:
             column = layout.column(align=True)

@@ -8,9 +8,11 @@ from bl_ui.utils import PresetPanel
 from ...animation import PRESETS
 from .. import engine_settings, flow
 from ..engines import engine_for, known_engines, weights_for
-from .common import InSidebar, wrapped
+from .common import ROOMY, InSidebar, text_width, wrapped
 
 PRESET_FOLDER = "magicanimate/quality"
+FOUR_PRESETS = 180
+"""Pixels for text in which the names of all presets fit beside each other."""
 
 
 class MAGICANIMATE_PT_quality_presets(PresetPanel, bpy.types.Panel):
@@ -41,10 +43,12 @@ class MAGICANIMATE_PT_quality(InSidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         column, scene = self.layout.column(), context.scene
-        row = column.row(align=True)
+        grid = column.grid_flow(
+            row_major=True, columns=4 if text_width() >= FOUR_PRESETS else 2, even_columns=True, align=True
+        )
         for preset in PRESETS:
             in_use = flow.is_in_use(scene, preset)
-            row.operator("magicanimate.use_preset", text=preset.title, depress=in_use).preset = preset.id
+            grid.operator("magicanimate.use_preset", text=preset.title, depress=in_use).preset = preset.id
         chosen = engine_settings.group(scene)
         if "seed" in engine_settings.names():
             row = column.row(align=True)
@@ -54,7 +58,7 @@ class MAGICANIMATE_PT_quality(InSidebar, bpy.types.Panel):
         weights = weights_for(scene.magicanimate, engine)
         column.menu("MAGICANIMATE_MT_weights", text=weights.title, icon="FILE_BLEND", translate=False)
         if weights.demo:
-            wrapped(column, "Demo weights: small, to try how it works. Their results are marked.", "INFO")
+            wrapped(column, "Small, for trying out; their results are marked.", "INFO")
 
 
 class MAGICANIMATE_PT_advanced(InSidebar, bpy.types.Panel):
@@ -63,11 +67,18 @@ class MAGICANIMATE_PT_advanced(InSidebar, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split, layout.use_property_decorate = True, False
+        layout, roomy = self.layout, text_width() >= ROOMY
+        layout.use_property_split, layout.use_property_decorate = roomy, False
         chosen = engine_settings.group(context.scene)
         for name in engine_settings.names():
-            if name != "seed":
+            if name == "seed":
+                continue
+            field = chosen.bl_rna.properties[name]
+            if field.type == "ENUM" and not roomy:  # beside the choice its name would be cut off
+                column = layout.column(align=True)
+                column.label(text=field.name)
+                column.prop(chosen, name, text="")
+            else:
                 layout.prop(chosen, name)
 
 

@@ -27,14 +27,13 @@ class MAGICANIMATE_UL_results(bpy.types.UIList):
             return
         history = runtime().animations.history
         picture = thumbnails.icon(record.id, history.thumbnail(record))
-        row = layout.split(factor=0.55)
         title = record.spec.name or "Animation"
+        if record.spec.group:  # what its variations differ by comes first: the end may be cut off
+            title = f"{record.seed}: {title}"
         if picture and record.state is State.DONE:
-            row.label(text=title, icon_value=picture, translate=False)
+            layout.label(text=title, icon_value=picture, translate=False)
         else:
-            row.label(text=title, icon=STATE_ICONS.get(record.state, "TIME"), translate=False)
-        took = "" if record.seconds is None else f", {spoken(record.seconds)}"
-        row.label(text=f"seed {record.seed}{took}", translate=False)
+            layout.label(text=title, icon=STATE_ICONS.get(record.state, "TIME"), translate=False)
 
 
 class MAGICANIMATE_PT_results(InSidebar, bpy.types.Panel):
@@ -56,7 +55,8 @@ def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, record: 
     if picture:
         layout.template_icon(picture, scale=8.0)
     spec = record.spec
-    wrapped(layout, f"{spec.frames} frames, {spec.width} × {spec.height}, seed {record.seed}")
+    took = "" if record.seconds is None else f", {spoken(record.seconds)}"
+    wrapped(layout, f"{spec.frames} frames, {spec.width} × {spec.height}, seed {record.seed}{took}")
     if record.demo_weights:
         wrapped(layout, "Made with demo weights", "INFO")
     if record.problem:
@@ -66,16 +66,16 @@ def draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, record: 
     elif record.state.ended:
         layout.operator("magicanimate.retry", icon="FILE_REFRESH").job = record.id
     row = layout.row(align=True)
-    row.operator("magicanimate.reveal_result", icon="FILE_FOLDER").job = record.id
+    row.operator("magicanimate.reveal_result").job = record.id
     if record.state.ended:
-        row.operator("magicanimate.delete_result", icon="TRASH").job = record.id
+        row.operator("magicanimate.delete_result").job = record.id
 
 
 def draw_actions(layout: bpy.types.UILayout, context: bpy.types.Context, record: Record) -> None:
     chosen = context.scene.magicanimate
     row = layout.row(align=True)
     row.operator("magicanimate.show_result", icon="PLAY").job = record.id
-    row.menu("MAGICANIMATE_MT_compare", icon="IMAGE_DATA")
+    row.menu("MAGICANIMATE_MT_compare")
     layout.operator_menu_enum("magicanimate.use_result", "kind", text="Use As", icon="IMPORT").job = record.id
     uses = uses_of(record.id)
     if uses:
@@ -110,18 +110,18 @@ def pictures_are_seen(context: bpy.types.Context) -> bool:
 def draw_group(layout: bpy.types.UILayout, record: Record) -> None:
     """The variations that belong together, to choose from."""
     group = [r for r in runtime().records() if r.spec.group == record.spec.group and r.state is State.DONE]
-    layout.label(text="Variations")
+    layout.label(text="Choose by the seed:")
     grid = layout.grid_flow(columns=2, even_columns=True, align=True)
     for each in sorted(group, key=lambda r: r.created):
         cell = grid.column(align=True)
         picture = thumbnails.icon(each.id, runtime().animations.history.thumbnail(each))
         if picture:
             cell.template_icon(picture, scale=5.0)
-        cell.operator("magicanimate.promote", text=f"Choose seed {each.seed}", translate=False).job = each.id
+        cell.operator("magicanimate.promote", text=str(each.seed), translate=False).job = each.id
 
 
 class MAGICANIMATE_MT_compare(bpy.types.Menu):
-    bl_label = "Compare With"
+    bl_label = "Compare"
 
     def draw(self, context: bpy.types.Context) -> None:
         job = selected(context)

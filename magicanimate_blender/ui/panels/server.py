@@ -23,8 +23,8 @@ class MAGICANIMATE_PT_server(InSidebar, bpy.types.Panel):
         draw_state(column, current)
         row = column.row(align=True)
         if preferences().server == "LOCAL":
-            row.operator("magicanimate.show_log", icon="TEXT")
-        row.operator("magicanimate.open_preferences", text="Preferences", icon="PREFERENCES")
+            row.operator("magicanimate.show_log")
+        row.operator("magicanimate.open_preferences", text="Preferences")
 
 
 def draw_state(column: bpy.types.UILayout, current: Runtime, *, going_on: bool = False) -> None:
@@ -36,7 +36,7 @@ def draw_state(column: bpy.types.UILayout, current: Runtime, *, going_on: bool =
         draw_info(column, status.info)
         row = column.row(align=True)
         row.operator("magicanimate.free_memory")
-        row.operator("magicanimate.stop_server", icon="QUIT")
+        row.operator("magicanimate.stop_server")
     else:
         draw_stopped(column, current, going_on=going_on)
     for error in (status.problem, status.failed):

@@ -12,7 +12,7 @@ def steps() -> harness.Steps:
     yield from artist.connect()
     scene = yield from artist.add_demo()
     yield from artist.draw(scene, LONG)
-    place = yield from harness.scroll_to_button("magicanimate.cancel")
+    place = yield from harness.scroll_to_button("magicanimate.cancel", across=0.8)
     assert artist.state(scene) == "DRAWING"
     harness.click(*place)
     yield from harness.until(lambda: artist.state(scene) == "CANCELLED", 10, "the animation to be cancelled")

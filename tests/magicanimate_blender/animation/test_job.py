@@ -166,6 +166,43 @@ def test_no_server_is_said_at_once_and_retry_goes_on(animations, fake):
     assert wait(job, ended).state is State.DONE
 
 
+def test_a_server_that_is_not_there_is_known_while_maps_are_drawn(animations, fake):
+    fake.kill()
+    job = start(animations, draw=False)
+    job.add_map(0, png(value=100))
+    now = wait(job, ended)
+    assert (now.state, now.code) == (State.FAILED, "server-not-running")
+    assert job.missing_maps() == [1, 2]
+
+
+@pytest.mark.parametrize(("state", "said"), [("missing", "Demo: the weights are missing"), ("invalid", "are damaged")])
+def test_weights_that_are_not_there_are_known_while_maps_are_drawn(animations, fake, state, said):
+    def lacking(handler: Handler) -> bool:
+        if handler.path == "/v1/engines":
+            sets = [{"id": "demo", "title": "Demo", "demo": True, "size_multiple": 64, "default_size": [128, 128],
+                     "state": state}]  # fmt: skip
+            tracks = [{"name": "densepose", "title": "", "description": "", "encoding": "densepose-labels"}]
+            handler.json(200, [{"id": "magicanimate", "title": "", "tracks": tracks, "settings_schema": {},
+                                "weight_sets": sets}])  # fmt: skip
+        return handler.path == "/v1/engines"
+
+    fake.fault = lacking
+    job = start(animations, draw=False)
+    now = wait(job, ended)
+    assert (now.state, now.code) == (State.FAILED, f"weights-{state}")
+    assert said in now.message
+    assert job.missing_maps() == [0, 1, 2]
+
+
+def test_the_server_is_started_while_maps_are_drawn(animations, source):
+    job = start(animations, draw=False)
+    wait(job, lambda now: source.connects == 1)
+    assert job.poll().state is State.DRAWING
+    for frame in job.missing_maps():
+        job.add_map(frame, png(value=100 + frame))
+    assert wait(job, ended).state is State.DONE
+
+
 def test_a_server_killed_again_and_again_does_not_lose_the_job(animations, fake, source):
     fake.gate.clear()
     job = start(animations, 4)

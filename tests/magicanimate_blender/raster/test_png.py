@@ -82,7 +82,7 @@ def test_a_picture_of_16_bits_is_read_by_its_upper_8():
 
 
 def test_what_is_no_picture_is_said_to_be_none():
-    with pytest.raises(DensePoseError, match="no PNG"):
+    with pytest.raises(ValueError, match="no PNG"):
         decode_picture(b"GIF89a")
 
 

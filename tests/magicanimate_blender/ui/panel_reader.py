@@ -56,7 +56,7 @@ class Layout:
 
     def __getattr__(self, name: str) -> Any:
         """Everything else that panels draw: properties, menus, pictures, lists."""
-        if name.startswith(("prop", "menu", "template_")):
+        if name.startswith(("prop", "popover", "menu", "template_")):
             return lambda *_, **__: None
         raise AttributeError(name)
 

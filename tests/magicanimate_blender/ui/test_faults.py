@@ -82,7 +82,7 @@ def no_address(folder, preferences):
         (not_installed, r"The server is not installed\.", "Install the Server"),
         (installed_in_part, r"The server is installed in part\.", "Go On Installing the Server"),
         (installation_damaged, r"The server's installation is damaged\.", "Install the Server Again"),
-        (own_python_gone, r"There is no Python at .*gone", "Open the Preferences"),
+        (own_python_gone, r"There is no Python at .*g ?o ?n ?e ?/", "Open the Preferences"),
         (no_address, "No address of a server is given", "Open the Preferences"),
     ],
 )
@@ -297,7 +297,18 @@ def test_a_fault_when_animating(stage, server, current, finish, fault, sentence,
         server.start(port)
     server.fault = ready_engines
     bpy.ops.magicanimate.retry(job=animation.id)
-    assert finish(animation).state is State.DONE
+    assert finish(current.animations.poll()[-1][0]).state is State.DONE  # another job if it was half drawn
+
+
+def test_a_wrong_address_is_told_before_many_maps_are_drawn(stage, server, current, finish):
+    stage.frame_end = 300
+    server.kill()
+    animation = started()
+    assert finish(animation).state is State.FAILED
+    assert len(animation.missing_maps()) > 150
+    timer.pump(current)
+    assert not current.drawings
+    shows("No server is running at http://127.0.0.1", "Open the Preferences", "Try Again")
 
 
 @pytest.mark.parametrize(

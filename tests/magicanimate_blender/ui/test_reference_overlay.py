@@ -36,3 +36,18 @@ def test_without_a_camera_nothing_happens(stage, camera):
     stage.camera = None
     stage.magicanimate.show_reference = True
     assert shown(camera) == ["Mine"]
+
+
+def test_views_hear_of_it_at_once(stage, camera):
+    """What a view draws is the evaluated camera."""
+
+    def seen():
+        bpy.context.view_layer.update()
+        evaluated = stage.camera.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        return [each.image.name for each in evaluated.background_images]
+
+    assert seen() == ["Mine"]
+    stage.magicanimate.show_reference = True
+    assert seen() == ["Mine", "sample_reference.png"]
+    stage.magicanimate.show_reference = False
+    assert seen() == ["Mine"]

@@ -10,7 +10,8 @@ from magicanimate_blender.ui import handlers, timer
 def state() -> dict[str, object]:
     """Everything that an add-on may leave behind in Blender."""
     lists = {name: list(getattr(bpy.app.handlers, name)) for name in handlers.HANDLERS}
-    menus = (bpy.types.VIEW3D_MT_armature_add, bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
+    names = ("VIEW3D_MT_armature_add", "TOPBAR_MT_file_import", "TOPBAR_MT_file_export", "STATUSBAR_HT_header")
+    menus = [getattr(bpy.types, name) for name in names]
     return {
         "handlers": {name: len(entries) for name, entries in lists.items()},
         "timer": bpy.app.timers.is_registered(timer.tick),

@@ -19,7 +19,7 @@ def load(seconds=10.0):
     """Beat until what was asked for is there; whether anything is."""
     end = time.monotonic() + seconds
     loaded = thumbnails.load_wanted()
-    while thumbnails._read:
+    while thumbnails.reading():
         assert time.monotonic() < end
         time.sleep(0.005)
         loaded |= thumbnails.load_wanted()
@@ -77,4 +77,14 @@ def test_a_file_that_is_no_picture_stays_without_icon(addon, tmp_path):
     thumbnails.icon("job3", tmp_path / "bad.png")
     assert not load()
     assert thumbnails.icon("job3", tmp_path / "bad.png") == 0
+    assert not load()
+
+
+def test_a_picture_that_changed_while_it_was_read_is_read_again(picture):
+    thumbnails.icon("job4", picture)
+    thumbnails.load_wanted()
+    thumbnails.forget("job4")
+    thumbnails.icon("job4", picture)  # the panel is drawn again
+    assert load()
+    assert thumbnails._loaded["job4/preview.png"]
     assert not load()
