@@ -6,7 +6,7 @@ import artist
 import bpy
 import harness
 
-FRAMES = 120
+FRAMES = 36
 
 
 def steps() -> harness.Steps:
@@ -16,7 +16,7 @@ def steps() -> harness.Steps:
     scene.frame_end = scene.frame_start + FRAMES - 1
 
     whole = yield from export("whole")
-    yield from harness.until(ended, 200, "the export")
+    yield from harness.until(ended, 400, "the export")
     assert len(pictures(whole)) == FRAMES
 
     with harness.override():
@@ -27,12 +27,12 @@ def steps() -> harness.Steps:
     harness.hover()
     harness.press("ctrl+z")
     yield from harness.until(lambda: "edit" not in harness.window().scene.timeline_markers, 20, "undo")
-    yield from harness.until(ended, 200, "the export that went on after undo")
+    yield from harness.until(ended, 400, "the export that went on after undo")
     assert pictures(undone) == pictures(whole)
 
     boneless = yield from export("boneless")
     delete_bones(harness.window().scene)
-    yield from harness.until(ended, 200, "the export without bones")
+    yield from harness.until(ended, 400, "the export without bones")
     yield 2.0
     harness.screenshot("boneless")
     written = pictures(boneless)
