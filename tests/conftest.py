@@ -5,18 +5,40 @@ import lzma
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.network import nothing_asked_of_the_network  # noqa: F401  a fixture of every test
+
 # The suite runs on every core at once: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+OWN_FILES = Path(tempfile.mkdtemp(prefix="magicanimate-tests-"))
+"""Stands for this person's settings and caches, which Blender and graphics drivers would write to."""
+for name, folder in {"BLENDER_USER_RESOURCES": "blender", "XDG_CACHE_HOME": "cache"}.items():  # before bpy is imported
+    (OWN_FILES / folder).mkdir()
+    os.environ[name] = str(OWN_FILES / folder)
+
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_environment() -> Iterator[dict[str, str]]:
+    """pip in tests asks no index and heeds no settings of this machine. Gives os.environ as it was before."""
+    before = dict(os.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in before:
+            if name.upper().startswith("PIP_"):
+                patch.delenv(name)
+        patch.setenv("PIP_CONFIG_FILE", os.devnull)  # which also keeps pip from its other files
+        patch.setenv("PIP_NO_INDEX", "1")
+        yield before
 
 
 @pytest.fixture(scope="session")
@@ -71,13 +93,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End without Blender's way out where that crashes.
+    """Tidy up, and end without Blender's way out where that crashes.
 
     In the 4.2 module any property with a Python callback, registered once, is a segmentation fault at exit, and
     pytest's verdict would be lost in it.
     """
+    shutil.rmtree(OWN_FILES, ignore_errors=True)
     bpy = sys.modules.get("bpy")
     if bpy is not None and bpy.app.version < (4, 3):
+        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash[EXIT_STATUS])

@@ -31,6 +31,7 @@ ADDON_TESTS = ("tests/magicanimate_blender", "tests/tools", "tests/test_walls.py
 """All that can run without the server's packages."""
 HALVES = {"server": ("tests/inference_server",), "the rest": (*ADDON_TESTS, "tests/end_to_end")}
 """All tests, in two halves that take about as long."""
+WITHOUT_NETWORK = [sys.executable, "tools/without_network.py"]
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -40,20 +41,23 @@ def demo(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
+    run_with = WITHOUT_NETWORK if args.no_network else []
+    if run_with and run([*run_with, sys.executable, "-c", ""]):
+        raise SetupError("Leave out --no-network to run the tests as they are.")
     if args.all_blenders:
-        return test_all_blenders(args.pytest)
+        return test_all_blenders(args.pytest, run_with)
     environment = default_environment()
     if args.pytest:
-        parts = {"chosen tests": pytest(environment, args.pytest)}
+        parts = {"chosen tests": pytest(environment, args.pytest, run_with)}
     elif environment == full_environment():
-        parts = {name: pytest(environment, half) for name, half in HALVES.items()}
+        parts = {name: pytest(environment, half, run_with) for name, half in HALVES.items()}
     else:
         print(f"Python 3.11 is not here: only the add-on's tests, on Python {environment.python_version}", flush=True)
-        parts = {"add-on": pytest(environment, ADDON_TESTS)}
+        parts = {"add-on": pytest(environment, ADDON_TESTS, run_with)}
     return 1 if any(side_by_side(parts).values()) else 0
 
 
-def test_all_blenders(arguments: list[str]) -> int:
+def test_all_blenders(arguments: list[str], run_with: list[str]) -> int:
     """The add-on's tests on every supported Blender whose Python is here; says which were left out."""
     commands, outcomes = {}, {}
     for blender, (version, *_) in BLENDERS.items():
@@ -62,15 +66,16 @@ def test_all_blenders(arguments: list[str]) -> int:
         except SetupError as problem:
             outcomes[blender] = f"not run: {problem}"
         else:
-            commands[blender] = pytest(blender_environment(blender), arguments or ADDON_TESTS)
+            commands[blender] = pytest(blender_environment(blender), arguments or ADDON_TESTS, run_with)
     for blender, status in side_by_side(commands).items():
         outcomes[blender] = "failed" if status else "passed"
     print("\n" + "\n".join(f"Blender {blender}: {outcomes[blender]}" for blender in BLENDERS), flush=True)
     return 1 if "failed" in outcomes.values() or not commands else 0
 
 
-def pytest(environment: Environment, arguments: Sequence[str]) -> list[str]:
-    return [str(environment.ensure()), "-m", "pytest", *arguments]
+def pytest(environment: Environment, arguments: Sequence[str], run_with: Sequence[str]) -> list[str]:
+    """The command, once the environment is installed."""
+    return [*run_with, str(environment.ensure()), "-m", "pytest", *arguments]
 
 
 def side_by_side(commands: dict[str, list[str]]) -> dict[str, int]:
@@ -152,6 +157,7 @@ def main() -> int:
 
     command = commands.add_parser("test", help="run the tests; further arguments go to pytest")
     command.add_argument("--all-blenders", action="store_true", help="the add-on's tests on every supported Blender")
+    command.add_argument("--no-network", action="store_true", help="cut off from it once all is installed: Linux, root")
     command.set_defaults(run=test)
 
     command = commands.add_parser("lint", help="ruff and mypy")

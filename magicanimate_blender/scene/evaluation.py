@@ -16,7 +16,6 @@ from .labels import is_character_labelled, label_character
 from .obstacles import require_drawable, waits_for
 from .scratch import ScratchScene
 
-
 HEAVY = 0.02
 """Seconds of evaluating a frame after which its geometry is read in a step of its own, so that a window stays alive."""
 

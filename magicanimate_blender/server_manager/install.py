@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..client import Client, ClientError
 from .advice import advise
+from .constraints import constraint_advice
 from .folder import Notes, ServerFolder
 from .processes import clean_environment, end, python_command, spawn, terminate
 from .pythons import find_python
@@ -225,6 +226,8 @@ class InstallTask:
 
     def _failure(self, what: str, status: int) -> ClientError:
         advice = advise(self._tail)
+        if advice is None or advice.code == "wrong-python":  # pip lists versions for other Pythons with any conflict
+            advice = constraint_advice(self._tail, self._folder.python) or advice
         if advice is not None:
             return ClientError(f"{what} could not be installed: {advice.detail}", fix=advice.fix, code=advice.code)
         last = next((line for line in reversed(self._tail) if "error" in line.lower()), f"status {status}")

@@ -83,9 +83,29 @@ def set_up_demo() -> Generator[float, None, bpy.types.Scene]:
     return scene
 
 
+def add_demo() -> Generator[float, None, bpy.types.Scene]:
+    """As set_up_demo, without a click: for drivers that are about something else."""
+    with harness.override():
+        bpy.ops.magicanimate.try_demo()
+    scene = harness.window().scene
+    job(scene).cancel()
+    yield from harness.until(lambda: state(scene) == "CANCELLED", 60, "the animation to be cancelled")
+    return scene
+
+
+def draw(scene: bpy.types.Scene, frames: int) -> harness.Steps:
+    """Animate that many frames, and wait until some part maps are drawn."""
+    scene.frame_end = scene.frame_start + frames - 1
+    with harness.override():
+        bpy.ops.magicanimate.animate("EXEC_DEFAULT", True)  # with an undo step, as a click makes one
+    yield from harness.until(lambda: now(scene).step > 5, 60, "some part maps")
+    assert state(scene) == "DRAWING", state(scene)
+
+
 def cancel(scene: bpy.types.Scene) -> harness.Steps:
     """By the button in the sidebar."""
-    yield from harness.click_button("magicanimate.cancel")
+    place = yield from harness.scroll_to_button("magicanimate.cancel", across=0.8)
+    harness.click(*place)
     yield from harness.until(lambda: state(scene) == "CANCELLED", 60, "the animation to be cancelled")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from magicanimate_blender.server_manager.torch_build import TORCH
+from tests.gui.slow_server import SlowServer
 from tests.magicanimate_blender.server_manager.wheels import make_server_wheel, make_wheel
 from tools import extension
 
@@ -57,9 +58,10 @@ def small_torch(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pip_settings(tmp_path: Path) -> Path:
+def pip_settings(tmp_path: Path, machine_environment: dict[str, str]) -> Path:
     """This machine's settings of pip, as one file."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, env=machine_environment)
     settings = re.findall(r"^(?:global|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
     path = tmp_path / "pip.conf"
     path.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in dict(settings).items())]))
@@ -89,3 +91,10 @@ def server(tmp_path: Path) -> Iterator[dict[str, str]]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture
+def slow_server() -> Iterator[SlowServer]:
+    server = SlowServer()
+    yield server
+    server.kill()

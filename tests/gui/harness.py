@@ -119,6 +119,10 @@ def click(x: int, y: int, button: int = 1) -> None:
     xdotool("mousemove", x, y, "sleep", 0.05, "mousemove", x + 1, y, "sleep", 0.1, "click", button)
 
 
+_rows: dict[str, int] = {}
+"""Where a button was found last, in pixels from the region's top: it is looked for there first."""
+
+
 def find_button(
     operator: str, across: float = 0.5, *, kind: str = "UI", area_kind: str = "VIEW_3D", above: int = 20
 ) -> Generator[float, None, tuple[int, int]]:
@@ -129,7 +133,10 @@ def find_button(
     above: pixels at the top that are left out.
     """
     inside = region(kind, area_kind)
-    for down in range(above, inside.height - 10, 9):
+    rows = list(range(above, inside.height - 10, 14))  # a button is 20 pixels high
+    if operator in _rows:
+        rows.sort(key=lambda row: abs(row - _rows[operator]))
+    for down in rows:
         left, up = int(inside.width * across), inside.height - 1 - down
         x, y = on_display(inside.x + left, inside.y + up, area_kind)
         bpy.context.window_manager.clipboard = ""
@@ -138,6 +145,7 @@ def find_button(
         xdotool("mousemove", x + 1, y, "key", "ctrl+c")
         yield 0.15
         if bpy.context.window_manager.clipboard.startswith(f"bpy.ops.{operator}("):
+            _rows[operator] = down
             return x, y
     raise AssertionError(f"there is no button of {operator} in view")
 

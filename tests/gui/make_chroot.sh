@@ -12,7 +12,10 @@ suite=$1 root=$2
 # The host's way to the network serves inside too: names, certificates, apt's own settings.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-cp --update=none /etc/apt/apt.conf.d/99* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
+for settings in /etc/apt/apt.conf.d/99*; do
+    inner=$root$settings
+    [ ! -e "$settings" ] || [ -e "$inner" ] || cp "$settings" "$inner"
+done
 for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
 
 inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }

@@ -55,8 +55,19 @@ def run_in_window(
         # The chroot sees that folder as its /tmp: all that a run leaves behind goes away with it.
         mounts = 'mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" && mount --rbind /dev "$0/dev"'
         inside = f'{mounts} && mount --bind "$1" "$0/tmp" && exec chroot "$0" bash /tmp/session.sh'
-        # Mounts and processes of its own end with it, whatever becomes of it.
-        command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+        # Mounts and processes of its own end with it, and it with this process, whatever becomes of them.
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ]
         command += ["bash", "-c", inside, str(chroot), str(folder)]
         settings = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import tempfile
 from types import ModuleType
 
 import pytest
 
 if importlib.util.find_spec("bpy") is None:  # the pure packages are tested in any Python
     collect_ignore_glob = ["scene/*", "results/*", "ui/*"]
-else:
-    # Before anything imports bpy: tests neither read nor write the person's own settings.
-    os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="magicanimate-blender-")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ SPEAKING = {
     "UserError": 0,
     "InstallState": 1,
     "_rule": 2,
+    "Advice": 1,
 }
 """Calls through which the add-on speaks to a person about a problem, and which argument is the sentence."""
 GAP = "…"

