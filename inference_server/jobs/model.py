@@ -99,6 +99,14 @@ class JobProblem(Wire):
     code: str
 
 
+class Notice(Wire):
+    """What the artist should know about the server itself; `fix` is what can be done about it."""
+
+    code: str
+    detail: str
+    fix: str
+
+
 class JobResult(Wire):
     frames: int
     width: int

@@ -17,7 +17,18 @@ from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.clock import Clock
 from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder
-from inference_server.jobs.model import ENDED, Job, JobBody, JobOutline, JobProblem, JobProgress, JobResult, JobSummary
+from inference_server.jobs.model import (
+    ENDED,
+    Job,
+    JobBody,
+    JobOutline,
+    JobProblem,
+    JobProgress,
+    JobResult,
+    JobSummary,
+    Notice,
+)
+from inference_server.jobs.notices import Notices
 from inference_server.jobs.progress import Meter
 from inference_server.jobs.store import Brief, Record, Store, brief
 from inference_server.media.limits import Limits
@@ -46,6 +57,7 @@ class JobService:
         self.limits = limits
         self.blobs = Blobs(folder, limits)
         self.clock = clock or Clock()
+        self.notices = Notices()
         self.on_change: Callable[[], None] = lambda: None
         self.cancelling: set[UUID] = set()
         self._weights_state = weights_state
@@ -281,6 +293,22 @@ class JobService:
                 while len(self._json) > JSON_CACHE:
                     del self._json[next(iter(self._json))]
         return cached[1]
+
+    def all_notices(self) -> list[Notice]:
+        """What the artist should know about the server."""
+        bad = len(self.store.unreadable)
+        found = self.notices.all()
+        if bad:
+            what = "1 job was" if bad == 1 else f"{bad} jobs were"
+            found.append(
+                Notice(
+                    code="jobs-unreadable",
+                    detail=f"{what} written by another version of the server, or damaged, and cannot be shown: "
+                    + ", ".join(sorted(self.store.unreadable)[:3]),
+                    fix="Update the server, or delete them by these ids; their results stay until then.",
+                )
+            )
+        return found
 
     def bases_in_use(self) -> set[UUID]:
         return {r.body.base_job for r in self.store.in_state("queued", "running") if r.body.base_job is not None}
