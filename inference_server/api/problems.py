@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from inference_server.api.logs import shown_path
 from inference_server.errors import UserError
 
 MEDIA_TYPE = "application/problem+json"
@@ -63,7 +64,9 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    414: "Address too long",
     422: "Not valid",
+    429: "Too many requests",
     500: "Server error",
     507: "No space",
 }
@@ -118,7 +121,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        log.error("%s %s", request.method, shown_path(request.url.path), exc_info=error)
         return problem(
             500,
             f"The server made a mistake: {type(error).__name__}",
