@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as InPath
 from starlette.requests import ClientDisconnect
@@ -53,5 +54,5 @@ async def put_blob(sha256: Digest, request: Request, context: InContext) -> Resp
                 upload.write(chunk)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody hears it; what came so far is dropped
-        upload.finish(check)
+        await run_sync(upload.finish, check, limiter=context.checks)
     return Response(status_code=201)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Response
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, StreamingResponse
 
 from inference_server.api.context import Context, InContext
 from inference_server.api.schemas import PinRequest
+from inference_server.api.strict_json import StrictRoute
 from inference_server.errors import UserError
 from inference_server.jobs.model import Job, JobBody
 
@@ -27,13 +29,14 @@ MP4: Responses = {
 TAR: Responses = {200: {"content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}}}}
 RECIPE: Responses = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
 
-router = APIRouter(prefix="/v1/jobs")
+router = APIRouter(prefix="/v1/jobs", route_class=StrictRoute)
 
 
 @router.put("/{job}", responses={201: {"model": Job, "description": "Created"}, 200: {"description": "It was there"}})
-def put_job(job: UUID, body: JobBody, response: Response, context: InContext) -> Job:
+async def put_job(job: UUID, body: JobBody, response: Response, context: InContext) -> Job:
     """Create a job under the client's own UUID. The same body again is the same job."""
-    created, is_new = context.service.create(job, body)
+    # Waits here, not in a thread: many jobs whose maps are decoded would take all threads from other requests.
+    created, is_new = await run_sync(context.service.create, job, body, limiter=context.admissions)
     response.status_code = 201 if is_new else 200
     return created
 

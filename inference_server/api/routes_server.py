@@ -22,11 +22,12 @@ from inference_server.api.schemas import (
     WeightsInfo,
     WorkerInfo,
 )
+from inference_server.api.strict_json import StrictRoute
 from inference_server.engines.registry import ENGINES
 from inference_server.errors import UserError
 from inference_server.weights.catalogue import find_entry
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 
 @router.get("/server")

@@ -11,7 +11,7 @@ from inference_server.errors import UserError
 from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.model import JobBody
 from inference_server.jobs.store import Store
-from inference_server.media.images import read_size
+from inference_server.media.images import read_image
 from inference_server.media.labels import read_labels
 from inference_server.media.limits import Limits
 
@@ -100,7 +100,8 @@ def _check_tracks(body: JobBody, engine: EngineInfo, limits: Limits) -> None:
 
 
 def _check_pictures(body: JobBody, weights: WeightSet, blobs: Blobs, store: Store, limits: Limits) -> None:
-    width, height = read_size(blobs.read(body.reference), name="The reference", max_pixels=limits.pixels)
+    picture = read_image(blobs.read(body.reference), name="The reference", max_pixels=limits.pixels)
+    height, width = picture.shape[:2]
     if width % weights.size_multiple or height % weights.size_multiple:
         raise UserError(
             f"The reference is {width} x {height}, and {weights.title} need multiples of {weights.size_multiple}",
