@@ -27,6 +27,7 @@ STATUS = {
     "unknown-weights": 404,
     "job-exists": 409,
     "job-in-use": 409,
+    "job-unreadable": 409,
     "not-ended": 409,
     "blob-missing": 409,
     "weights-missing": 409,

@@ -81,7 +81,7 @@ def _state(context: Context, job: UUID, number: int, *, frames: bool) -> bytes:
     except UserError:
         return _event(number, "removed", _removed(job))
     ready = service.ready_frames(record) if frames or record.state == "running" else []
-    texts = [_event(number, "job", service.view(record).model_dump_json())]
+    texts = [_event(number, "job", service.summary(record).model_dump_json())]
     return b"".join(texts + [_event(number, "frame", _frame(job, n)) for n in ready])
 
 

@@ -15,7 +15,7 @@ from inference_server.api.context import Context, InContext
 from inference_server.api.schemas import PinRequest
 from inference_server.api.strict_json import StrictRoute
 from inference_server.errors import UserError
-from inference_server.jobs.model import Job, JobBody
+from inference_server.jobs.model import Job, JobBody, JobSummary
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -42,9 +42,11 @@ async def put_job(job: UUID, body: JobBody, response: Response, context: InConte
 
 
 @router.get("")
-def list_jobs(context: InContext, limit: Annotated[int, Query(ge=1, le=10_000)] = 500) -> list[Job]:
-    """Newest first."""
-    return context.service.newest(limit)
+def list_jobs(
+    context: InContext, limit: Annotated[int, Query(ge=1, le=1000)] = 500, before: UUID | None = None
+) -> list[JobSummary]:
+    """Newest first. The next page: `before` with the last id of this one."""
+    return context.service.newest(limit, before=before)
 
 
 @router.get("/{job}")

@@ -44,6 +44,7 @@ def server(context: InContext) -> ServerInfo:
         worker=WorkerInfo(state=scheduler.worker_state, pid=scheduler.worker_pid),
         queue=queue_info(context),
         limits=LimitsInfo(upload_bytes=limits.upload_bytes, pixels=limits.pixels, frames=limits.frames),
+        notices=context.service.all_notices(),
     )
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StrictBool
 
-from inference_server.jobs.model import Wire
+from inference_server.jobs.model import Notice, Wire
 
 
 class Device(BaseModel):
@@ -48,6 +48,7 @@ class ServerInfo(BaseModel):
     worker: WorkerInfo
     queue: QueueInfo
     limits: LimitsInfo
+    notices: list[Notice] = Field(description="What the artist should know about this server")
 
 
 class TrackInfo(BaseModel):

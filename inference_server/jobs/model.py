@@ -53,6 +53,33 @@ class JobBody(Wire):
         """Hashes of all tracks at a frame, in the order of track names."""
         return tuple(self.tracks[name][frame] for name in sorted(self.tracks))
 
+    def outline(self) -> "JobOutline":
+        return JobOutline(
+            engine=self.engine,
+            weights=self.weights,
+            reference=self.reference,
+            fps=self.fps,
+            settings=self.settings,
+            name=self.name,
+            group=self.group,
+            base_job=self.base_job,
+            frames=self.frames,
+        )
+
+
+class JobOutline(Wire):
+    """A job's body without its lists of frames, which take 70 kB at 1,000 frames: for lists and events."""
+
+    engine: Slug
+    weights: Slug
+    reference: Sha256
+    fps: float
+    settings: dict[str, Any]
+    name: Name = ""
+    group: Name | None = None
+    base_job: UUID | None = None
+    frames: int
+
 
 class JobProgress(Wire):
     stage: Stage = "waiting"
@@ -72,6 +99,14 @@ class JobProblem(Wire):
     code: str
 
 
+class Notice(Wire):
+    """What the artist should know about the server itself; `fix` is what can be done about it."""
+
+    code: str
+    detail: str
+    fix: str
+
+
 class JobResult(Wire):
     frames: int
     width: int
@@ -82,7 +117,7 @@ class JobResult(Wire):
     demo_weights: bool
 
 
-class Job(Wire):
+class JobFacts(Wire):
     """Times are seconds since the epoch. `position` counts the jobs ahead of a queued one."""
 
     id: UUID
@@ -92,8 +127,19 @@ class Job(Wire):
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
-    body: JobBody
     progress: JobProgress
     notes: list[str] = Field(default_factory=list)
     problem: JobProblem | None = None
     result: JobResult | None = None
+
+
+class Job(JobFacts):
+    """A job with all that was asked for."""
+
+    body: JobBody
+
+
+class JobSummary(JobFacts):
+    """A job as lists and events show it: `body` is without tracks, redo and keep, and tells the number of frames."""
+
+    body: JobOutline

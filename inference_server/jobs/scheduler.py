@@ -31,7 +31,7 @@ from inference_server.jobs.model import JobResult
 from inference_server.jobs.partial import BasePlan, plan_base
 from inference_server.jobs.retention import CleanUp, Keep
 from inference_server.jobs.service import JobService
-from inference_server.jobs.store import Record
+from inference_server.jobs.store import Brief, Record
 from inference_server.jobs.worker_process import WORKER, WorkerProcess
 
 WorkerState = Literal["stopped", "starting", "idle", "busy"]
@@ -69,7 +69,7 @@ class WorkerOptions:
 class Current:
     """The running job. heard: monotonic time of the last report."""
 
-    record: Record
+    record: Brief
     heard: float
     place: str = "loading 0 0"
     cancel_deadline: float | None = None
@@ -178,6 +178,7 @@ class Scheduler:
 
     def _command(self, record: Record) -> Run:
         body = record.body
+        now: Record | Brief = record
         engine = find_engine(body.engine)
         weights = find_weight_set(engine, body.weights)
         base: UUID | None = None
@@ -190,15 +191,15 @@ class Scheduler:
             if isinstance(plan, BasePlan) and earlier is not None:
                 base_frames = earlier.body.frames
                 base, changed, sources = plan.job, plan.changed, plan.sources
-                record = self.service.set_stale(record.id, plan.stale)
+                now = self.service.set_stale(record.id, plan.stale)
             elif isinstance(plan, str) and plan not in record.notes:
-                record = self.service.note(record.id, plan)
+                now = self.service.note(record.id, plan)
         return Run(
             job=record.id,
             body=body.model_dump(mode="json"),
             weights_folder=self._weights_folder(weights.id),
             demo=weights.demo,
-            low_memory=record.low_memory,
+            low_memory=now.low_memory,
             base=base,
             changed=changed,
             sources=sources,
@@ -277,7 +278,7 @@ class Scheduler:
         text = f"The computing process ended at {current.place} and was started again: {why}."
         record = self.service.note(job, text, died_at=current.place)
         self.service.restart_meter(record)
-        self._begin(record)
+        self._begin(self.service.full(job))
 
     def _watch(self) -> None:
         """End what does not answer."""

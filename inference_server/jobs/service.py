@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from inference_server.engines.registry import find_engine
@@ -17,9 +17,20 @@ from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.clock import Clock
 from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder
-from inference_server.jobs.model import ENDED, Job, JobBody, JobProblem, JobProgress, JobResult
+from inference_server.jobs.model import (
+    ENDED,
+    Job,
+    JobBody,
+    JobOutline,
+    JobProblem,
+    JobProgress,
+    JobResult,
+    JobSummary,
+    Notice,
+)
+from inference_server.jobs.notices import Notices
 from inference_server.jobs.progress import Meter
-from inference_server.jobs.store import Record, Store
+from inference_server.jobs.store import Brief, Record, Store, brief
 from inference_server.media.limits import Limits
 
 JSON_CACHE = 64
@@ -46,17 +57,19 @@ class JobService:
         self.limits = limits
         self.blobs = Blobs(folder, limits)
         self.clock = clock or Clock()
+        self.notices = Notices()
         self.on_change: Callable[[], None] = lambda: None
         self.cancelling: set[UUID] = set()
         self._weights_state = weights_state
         self._lock = threading.RLock()
         self._meters: dict[UUID, Meter] = {}
-        self._unsaved: dict[UUID, Record] = {}
+        self._unsaved: dict[UUID, Brief] = {}
         self._json: dict[UUID, tuple[int, str]] = {}
+        self._json_lock = threading.Lock()
 
     # what clients do
 
-    def create(self, job: UUID, body: JobBody) -> tuple[Job, bool]:
+    def create(self, job: UUID, body: JobBody, owner: str = "") -> tuple[Job, bool]:
         """The job and whether it is new. Raises UserError `job-exists`, or whatever is wrong with the body."""
         existing = self._same(job, body)
         if existing is None:
@@ -65,22 +78,27 @@ class JobService:
                 existing = self._same(job, body)
                 if existing is None:
                     self.folder.remove_job(job)  # a deleted job of this name may have left files
-                    record = self.store.add(job, body, self.clock.now())
+                    record = self.store.add(job, body, self.clock.now(), owner)
                     self.events.job_changed(job)
                     self.on_change()
                     return self.view(record), True
         return self.view(existing), False
 
     def get(self, job: UUID) -> Job:
-        """Raises UserError `no-such-job`."""
-        return self.view(self.record(job))
+        """Raises UserError `no-such-job`, `job-unreadable`."""
+        return self.view(self.full(job))
 
-    def newest(self, limit: int) -> list[Job]:
-        return [self.view(self._unsaved.get(record.id, record)) for record in self.store.newest(limit)]
+    def newest(self, limit: int, *, before: UUID | None = None, owner: str | None = None) -> list[JobSummary]:
+        """Newest first; those created before a job, those of one owner."""
+        rows = self.store.newest(limit, before=before, owner=owner)
+        return [self.summary(self._unsaved.get(row.id, row)) for row in rows]
 
     def cancel_or_delete(self, job: UUID) -> Literal["cancelled", "deleted"]:
         """Raises UserError `no-such-job`, `job-in-use`."""
         with self._lock:
+            if str(job) in self.store.unreadable:
+                self._remove(job)
+                return "deleted"
             record = self.record(job)
             if record.state == "queued":
                 self._end(record, "cancelled")
@@ -92,7 +110,7 @@ class JobService:
             self.delete(record)
             return "deleted"
 
-    def delete(self, record: Record) -> None:
+    def delete(self, record: Brief) -> None:
         """Drop an ended job with its files. Raises UserError `job-in-use` if a waiting job builds on it."""
         with self._lock:
             if record.id in self.bases_in_use():
@@ -101,10 +119,7 @@ class JobService:
                     fix="Wait for that job, or cancel it first.",
                     code="job-in-use",
                 )
-            self.store.delete(record.id)
-            self._unsaved.pop(record.id, None)
-            self.folder.remove_job(record.id)
-            self.events.job_removed(record.id)
+            self._remove(record.id)
 
     def retry(self, job: UUID) -> Job:
         """Queue a failed or cancelled job again; it goes on from its last step. Raises `no-such-job`, `not-ended`."""
@@ -118,13 +133,13 @@ class JobService:
             record = replace(record, state="queued", started_at=None, finished_at=None, problem=None, died_at=None)
             self.save(record)
             self.on_change()
-            return self.view(record)
+            return self.view(self.store.full(record))
 
     def pin(self, job: UUID, pinned: bool) -> Job:
         with self._lock:
             record = replace(self.record(job), pinned=pinned)
             self.save(record)
-            return self.view(record)
+            return self.view(self.store.full(record))
 
     @property
     def paused(self) -> bool:
@@ -157,12 +172,12 @@ class JobService:
             if record is None:
                 return None
             record = replace(record, state="running", started_at=self.clock.now())
-            self._meters[record.id] = Meter(record.body.frames, _steps(record))
-            self.save(record)
+            self._meters[record.id] = Meter(record.body.frames, _steps(record.body))
+            self.save(brief(record))
             self._tell_waiting()
             return record
 
-    def requeue(self, record: Record) -> None:
+    def requeue(self, record: Brief) -> None:
         """Back to where it was in the queue: the server stops, or its worker was told to."""
         self._forget(record.id)
         self.save(replace(record, state="queued", started_at=None))
@@ -171,7 +186,7 @@ class JobService:
         with self._lock:
             self._end(self.record(job), "done", result=result)
 
-    def finish_if_complete(self, record: Record) -> bool:
+    def finish_if_complete(self, record: Brief) -> bool:
         """result.json is the worker's last act; with it there the job must not be run again."""
         file = self.folder.open(self.folder.job(record.id) / "result.json")
         if file is None:
@@ -195,7 +210,7 @@ class JobService:
 
     def note(
         self, job: UUID, text: str, *, low_memory: bool = False, in_full: bool = False, died_at: str | None = None
-    ) -> Record:
+    ) -> Brief:
         with self._lock:
             record = self.record(job)
             notes = [*record.notes, text]
@@ -209,7 +224,7 @@ class JobService:
             self.save(record)
             return record
 
-    def set_stale(self, job: UUID, frames: Sequence[int]) -> Record:
+    def set_stale(self, job: UUID, frames: Sequence[int]) -> Brief:
         with self._lock:
             record = replace(self.record(job), stale=list(frames))
             self.save(record)
@@ -226,8 +241,8 @@ class JobService:
             self.events.frame_ready(job, frame)
             self.events.job_changed(job)
 
-    def restart_meter(self, record: Record) -> None:
-        self._meters[record.id] = Meter(record.body.frames, _steps(record))
+    def restart_meter(self, record: Brief) -> None:
+        self._meters[record.id] = Meter(record.body.frames, _steps(record.body))
 
     def progress(self, job: UUID) -> JobProgress | None:
         meter = self._meters.get(job)
@@ -235,44 +250,70 @@ class JobService:
 
     # shared
 
-    def record(self, job: UUID) -> Record:
-        found = self._unsaved.get(job) or self.store.get(job)
+    def record(self, job: UUID) -> Brief:
+        """Raises UserError `no-such-job`, `job-unreadable`."""
+        found = self._unsaved.get(job) or self.store.brief(job)
         if found is None:
             raise UserError(f"There is no job {job}", fix="List the jobs with GET /v1/jobs.", code="no-such-job")
         return found
 
+    def full(self, job: UUID) -> Record:
+        """The row with its whole body. Raises UserError `no-such-job`, `job-unreadable`."""
+        return self.store.full(self.record(job))
+
     def view(self, record: Record) -> Job:
-        position = self.store.ahead_of(record) if record.state == "queued" else 0
-        return Job(
-            id=record.id,
-            state=record.state,
-            position=position,
-            pinned=record.pinned,
-            created_at=record.created_at,
-            started_at=record.started_at,
-            finished_at=record.finished_at,
-            body=record.body,
-            progress=self._progress(record),
-            notes=record.notes,
-            problem=record.problem,
-            result=record.result,
-        )
+        return Job(body=record.body, **self._facts(record))
+
+    def summary(self, row: Brief) -> JobSummary:
+        return JobSummary(body=row.body, **self._facts(row))
+
+    def _facts(self, record: Record | Brief) -> dict[str, Any]:
+        return {
+            "id": record.id,
+            "state": record.state,
+            "position": self.store.ahead_of(record) if record.state == "queued" else 0,
+            "pinned": record.pinned,
+            "created_at": record.created_at,
+            "started_at": record.started_at,
+            "finished_at": record.finished_at,
+            "progress": self._progress(record),
+            "notes": record.notes,
+            "problem": record.problem,
+            "result": record.result,
+        }
 
     def json(self, job: UUID, version: int) -> str:
-        """The job as JSON, made once per event id for all readers. Raises UserError `no-such-job`."""
-        with self._lock:
+        """The job's summary as JSON, made once per event id for all readers. Raises UserError `no-such-job`."""
+        with self._json_lock:
             cached = self._json.get(job)
-            if cached is None or cached[0] < version:
-                cached = (version, self.view(self.record(job)).model_dump_json())
+        if cached is None or cached[0] < version:
+            cached = (version, self.summary(self.record(job)).model_dump_json())
+            with self._json_lock:
                 self._json[job] = cached
                 while len(self._json) > JSON_CACHE:
                     del self._json[next(iter(self._json))]
-            return cached[1]
+        return cached[1]
+
+    def all_notices(self) -> list[Notice]:
+        """What the artist should know about the server."""
+        bad = len(self.store.unreadable)
+        found = self.notices.all()
+        if bad:
+            what = "1 job was" if bad == 1 else f"{bad} jobs were"
+            found.append(
+                Notice(
+                    code="jobs-unreadable",
+                    detail=f"{what} written by another version of the server, or damaged, and cannot be shown: "
+                    + ", ".join(sorted(self.store.unreadable)[:3]),
+                    fix="Update the server, or delete them by these ids; their results stay until then.",
+                )
+            )
+        return found
 
     def bases_in_use(self) -> set[UUID]:
         return {r.body.base_job for r in self.store.in_state("queued", "running") if r.body.base_job is not None}
 
-    def ready_frames(self, record: Record) -> list[int]:
+    def ready_frames(self, record: Brief) -> list[int]:
         """Frames that can be fetched, in order."""
         try:
             names = {path.name for path in self.folder.frames(record.id).iterdir()}
@@ -280,7 +321,7 @@ class JobService:
             return []
         return [n for n in range(record.body.frames) if f"{n:06d}.png" in names]
 
-    def save(self, record: Record) -> None:
+    def save(self, record: Brief) -> None:
         """Store and tell. A full disk does not stop the server: the change is held, and written when there is room."""
         with self._lock:
             self._unsaved[record.id] = record
@@ -300,7 +341,7 @@ class JobService:
         return True
 
     def _same(self, job: UUID, body: JobBody) -> Record | None:
-        record = self._unsaved.get(job) or self.store.get(job)
+        record = self.full(job) if self.store.exists(job) else None
         if record is not None and record.body != body:
             raise UserError(
                 f"Job {job} exists with another body",
@@ -311,7 +352,7 @@ class JobService:
 
     def _end(
         self,
-        record: Record,
+        record: Brief,
         state: Literal["done", "failed", "cancelled"],
         *,
         problem: JobProblem | None = None,
@@ -320,6 +361,12 @@ class JobService:
         assert state in ENDED
         self._forget(record.id)
         self.save(replace(record, state=state, finished_at=self.clock.now(), problem=problem, result=result))
+
+    def _remove(self, job: UUID) -> None:
+        self.store.delete(job)
+        self._unsaved.pop(job, None)
+        self.folder.remove_job(job)
+        self.events.job_removed(job)
 
     def _tell_waiting(self) -> None:
         """Their position has changed."""
@@ -330,19 +377,19 @@ class JobService:
         self.cancelling.discard(job)
         self._meters.pop(job, None)
 
-    def _progress(self, record: Record) -> JobProgress:
+    def _progress(self, record: Record | Brief) -> JobProgress:
         if (live := self.progress(record.id)) is not None:
             return live
         frames = record.body.frames
         if record.state == "done":
-            steps = _steps(record)
+            steps = _steps(record.body)
             return JobProgress(stage="writing", step=steps, steps=steps, frames_done=frames, frames=frames, fraction=1)
-        return JobProgress(frames=frames, steps=_steps(record))
+        return JobProgress(frames=frames, steps=_steps(record.body))
 
 
-def _steps(record: Record) -> int:
+def _steps(body: JobBody | JobOutline) -> int:
     """Denoising steps by the settings, for engines that have such a setting."""
     with contextlib.suppress(UserError, ValueError):
-        settings = find_engine(record.body.engine).settings.model_validate(record.body.settings)
+        settings = find_engine(body.engine).settings.model_validate(body.settings)
         return int(getattr(settings, "steps", 0))
     return 0

@@ -56,6 +56,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerInfo:
+    """notices: what the artist should know about the server, for example that its clock is not believed."""
+
     name: str
     version: str
     api: int
@@ -65,6 +67,7 @@ class ServerInfo:
     worker: WorkerState
     queue: QueueState
     limits: Limits
+    notices: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
