@@ -13,8 +13,9 @@ from pathlib import Path
 import uvicorn
 
 from inference_server import __version__
-from inference_server.api import logs
+from inference_server.api import logs, tokens
 from inference_server.api.app import create_app
+from inference_server.api.audit import Audit
 from inference_server.api.connections import BACKLOG, Listener, allow_connections, protocol_for
 from inference_server.api.context import Context
 from inference_server.api.security import is_loopback, load_token
@@ -24,6 +25,8 @@ from inference_server.errors import UserError
 from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.lock import ProcessLock
+from inference_server.jobs.people import People
+from inference_server.jobs.quotas import Quotas
 from inference_server.jobs.retention import Keep
 from inference_server.jobs.scheduler import Scheduler, WorkerOptions
 from inference_server.jobs.service import JobService
@@ -62,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-days", type=float, default=default.keep.days, help="keep results so long")
     parser.add_argument("--keep-gb", type=float, default=default.keep.bytes / 1e9, help="keep results up to this size")
     parser.add_argument("--verbose", action="store_true")
+    what = parser.add_subparsers(dest="serve_command", metavar="tokens")
+    tokens.add_arguments(what.add_parser("tokens", help="a token for each person who shares the server"))
 
 
 def _port(text: str) -> int:
@@ -71,7 +76,7 @@ def _port(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    return serve(args)
+    return tokens.run(args) if args.serve_command == "tokens" else serve(args)
 
 
 def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> int:
@@ -141,9 +146,22 @@ async def _serve(
     starts = int(store.setting("starts", 0)) + 1
     store.set_setting("starts", starts)
     weights = WeightsLibrary(folder.weights)
-    service = JobService(folder, store, EventLog(starts), limits=SERVER_LIMITS, weights_state=weights.state)
+    people, audit = People(folder.people), Audit(folder.logs)
+    service = JobService(
+        folder, store, EventLog(starts), limits=SERVER_LIMITS, weights_state=weights.state, people=people
+    )
     scheduler = Scheduler(service, worker_options(args, worker_command), weights.folder_of)
-    context = Context(folder, service, scheduler, weights, SERVER_LIMITS, args.disk_reserve * 2**20)
+    context = Context(
+        folder,
+        service,
+        scheduler,
+        weights,
+        SERVER_LIMITS,
+        args.disk_reserve * 2**20,
+        people,
+        audit,
+        Quotas(service, people),
+    )
     hosts = (*args.allow_host, f"[{args.host}]" if ":" in args.host else args.host)
     app = create_app(context, token=token, hosts=hosts, any_address=not is_loopback(args.host))
     config = uvicorn.Config(
@@ -168,6 +186,8 @@ async def _serve(
         scheduler.stop()
         weights.close()
         store.close()
+        people.close()
+        audit.close()
 
 
 class Server(uvicorn.Server):

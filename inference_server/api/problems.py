@@ -36,6 +36,9 @@ STATUS = {
     "licence-not-accepted": 409,
     "bundled": 409,
     "upload-too-large": 413,
+    "quota-exceeded": 413,
+    "too-many-jobs": 429,
+    "admin-only": 403,
     "disk-full": 507,
 }
 

@@ -48,6 +48,7 @@ class ServerInfo(BaseModel):
     worker: WorkerInfo
     queue: QueueInfo
     limits: LimitsInfo
+    admin: bool = Field(description="Whether this token's owner may pause, stop and unload, and sees everybody's jobs")
     notices: list[Notice] = Field(description="What the artist should know about this server")
 
 

@@ -13,17 +13,20 @@ from pathlib import Path
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference_server.api.audit import Audit
 from inference_server.api.logs import shown_path
 from inference_server.api.problems import problem
 from inference_server.api.throttle import Throttle
 from inference_server.errors import UserError
 from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.people import SINGLE, People, Person
 
 TOKEN_VARIABLE = "MAGICANIMATE_TOKEN"
 MIN_TOKEN, MIN_DIFFERENT = 16, 8
 """Characters of a token that somebody made up, and how many of them must differ."""
 MAX_PATH = 2000
 """Bytes of path and query; the longest of ours has 100."""
+READING = ("GET", "HEAD", "OPTIONS")
 BODY_WAIT = 60.0
 """Seconds in which the next piece of a body must come."""
 MAX_JSON = 4 * 2**20
@@ -84,9 +87,21 @@ class Gate:
     network); a name that is not listed is refused even then, which is what stops DNS rebinding.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str], any_address: bool, upload_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        people: People,
+        audit: Audit,
+        hosts: Iterable[str],
+        any_address: bool,
+        upload_bytes: int,
+    ) -> None:
         self._app = app
-        self._token = f"Bearer {token}".encode()
+        self._token = token.encode()
+        self._people = people
+        self._audit = audit
         self._hosts = {host.lower() for host in (*LOOPBACK_NAMES, *hosts)}
         self._any_address = any_address
         self._upload_bytes = upload_bytes
@@ -100,11 +115,24 @@ class Gate:
             return
         address = scope["client"][0] if scope["client"] else ""
         limit = self._upload_bytes if scope["path"].startswith("/v1/blobs/") else MAX_JSON
-        refusal = self._refuse(scope, address, limit)
-        if refusal is None:
-            body = _Body(limit, receive, send)
-            await self._app(scope, body.receive, body.send)
-            return
+        judged = self._judge(scope, address, limit)
+        if isinstance(judged, Person):
+            await self._let_in(judged, address, scope, _Body(limit, receive, send))
+        else:
+            await self._turn_away(judged, address, scope, receive, send)
+
+    async def _let_in(self, person: Person, address: str, scope: Scope, body: "_Body") -> None:
+        scope["state"] = {**scope.get("state", {}), "person": person}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start" and is_change:
+                self._audit.request(person, address, scope["method"], scope["path"], message["status"])
+            await body.send(message)
+
+        is_change = scope["method"] not in READING and not scope["path"].startswith("/v1/blobs/")
+        await self._app(scope, body.receive, send)
+
+    async def _turn_away(self, refusal: Refusal, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         log.warning("refused %s %s: %s", scope["method"][:10], shown_path(scope["path"]), refusal.code)
         if refusal.code == "wrong-token":
             await self._throttle.wrong_token(address)
@@ -118,7 +146,15 @@ class Gate:
         )
         await answer(scope, receive, send)
 
-    def _refuse(self, scope: Scope, address: str, limit: int) -> Refusal | None:
+    def _person(self, authorization: bytes) -> Person | None:
+        scheme, _, token = authorization.partition(b" ")
+        if scheme != b"Bearer":
+            return None
+        if hmac.compare_digest(token, self._token):
+            return SINGLE
+        return self._people.find(token)
+
+    def _judge(self, scope: Scope, address: str, limit: int) -> Person | Refusal:
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_PATH:
             fix = "Use the addresses that docs/api.md lists."
             return Refusal(414, f"The address is longer than {MAX_PATH} bytes", fix, "path-too-long")
@@ -137,12 +173,13 @@ class Gate:
             fix = "Wait a second, then try again."
             return Refusal(429, "Too many wrong tokens come from this address", fix, "too-many-attempts")
         given = fields.get(b"authorization", [])
-        if len(given) != 1 or not hmac.compare_digest(given[0], self._token):
+        person = self._person(given[0]) if len(given) == 1 else None
+        if person is None:
             fix = f"Use the token that the file “token” in the server's data folder holds, or {TOKEN_VARIABLE}."
             return Refusal(401, "The token is missing or wrong", fix, "wrong-token")
         if _length(scope["headers"]) > limit:
             return Refusal(413, f"The body is larger than {limit:,} bytes", "Send less.", "upload-too-large")
-        return None
+        return person
 
     def _is_own(self, host: str) -> bool:
         name = host.lower()

@@ -123,6 +123,7 @@ class JobFacts(Wire):
     id: UUID
     state: State
     position: int = 0
+    wait_s: float | None = Field(default=None, description="Expected seconds until a queued job is started")
     pinned: bool = False
     created_at: float
     started_at: float | None = None
