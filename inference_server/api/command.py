@@ -13,8 +13,10 @@ from pathlib import Path
 import uvicorn
 
 from inference_server import __version__
-from inference_server.api import logs
+from inference_server.api import logs, tokens
 from inference_server.api.app import create_app
+from inference_server.api.audit import Audit
+from inference_server.api.connections import BACKLOG, Listener, allow_connections, protocol_for
 from inference_server.api.context import Context
 from inference_server.api.security import is_loopback, load_token
 from inference_server.data_dir import add_data_dir_argument
@@ -23,6 +25,8 @@ from inference_server.errors import UserError
 from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.lock import ProcessLock
+from inference_server.jobs.people import People
+from inference_server.jobs.quotas import Quotas
 from inference_server.jobs.retention import Keep
 from inference_server.jobs.scheduler import Scheduler, WorkerOptions
 from inference_server.jobs.service import JobService
@@ -42,7 +46,7 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = WorkerOptions()
     add_data_dir_argument(parser)
-    parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--allow-remote", action="store_true", help="allow a --host that other machines can reach")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name clients call it by")
@@ -61,10 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-days", type=float, default=default.keep.days, help="keep results so long")
     parser.add_argument("--keep-gb", type=float, default=default.keep.bytes / 1e9, help="keep results up to this size")
     parser.add_argument("--verbose", action="store_true")
+    what = parser.add_subparsers(dest="serve_command", metavar="tokens")
+    tokens.add_arguments(what.add_parser("tokens", help="a token for each person who shares the server"))
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 2**16:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
 
 
 def run(args: argparse.Namespace) -> int:
-    return serve(args)
+    return tokens.run(args) if args.serve_command == "tokens" else serve(args)
 
 
 def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> int:
@@ -105,11 +117,11 @@ def check_address(args: argparse.Namespace) -> None:
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> Listener:
     """Raises UserError `port-in-use`, `bad-address`."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
+        listener = Listener(family, kind, protocol)
         if os.name == "posix":  # on Windows this would let two servers share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -127,16 +139,31 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve(
-    args: argparse.Namespace, folder: DataFolder, token: str, listener: socket.socket, worker_command: Sequence[str]
+    args: argparse.Namespace, folder: DataFolder, token: str, listener: Listener, worker_command: Sequence[str]
 ) -> None:
+    listener.limit = allow_connections()
     store = Store(folder.database)
     starts = int(store.setting("starts", 0)) + 1
     store.set_setting("starts", starts)
     weights = WeightsLibrary(folder.weights)
-    service = JobService(folder, store, EventLog(starts), limits=SERVER_LIMITS, weights_state=weights.state)
+    people, audit = People(folder.people), Audit(folder.logs)
+    service = JobService(
+        folder, store, EventLog(starts), limits=SERVER_LIMITS, weights_state=weights.state, people=people
+    )
     scheduler = Scheduler(service, worker_options(args, worker_command), weights.folder_of)
-    context = Context(folder, service, scheduler, weights, SERVER_LIMITS, args.disk_reserve * 2**20)
-    app = create_app(context, token=token, hosts=args.allow_host, any_address=not is_loopback(args.host))
+    context = Context(
+        folder,
+        service,
+        scheduler,
+        weights,
+        SERVER_LIMITS,
+        args.disk_reserve * 2**20,
+        people,
+        audit,
+        Quotas(service, people),
+    )
+    hosts = (*args.allow_host, f"[{args.host}]" if ":" in args.host else args.host)
+    app = create_app(context, token=token, hosts=hosts, any_address=not is_loopback(args.host))
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -145,10 +172,12 @@ async def _serve(
         proxy_headers=False,
         timeout_graceful_shutdown=CLOSE_WAIT,
         timeout_keep_alive=60,
+        http=protocol_for(listener),
+        backlog=BACKLOG,
         ws="none",
         lifespan="off",
     )
-    server = Server(config, service.events, lambda: announce(args, folder, listener))
+    server = Server(config, service.events, listener, lambda: announce(args, folder, listener))
     context.shut_down = server.stop
     scheduler.start()
     try:
@@ -157,19 +186,28 @@ async def _serve(
         scheduler.stop()
         weights.close()
         store.close()
+        people.close()
+        audit.close()
 
 
 class Server(uvicorn.Server):
     """Tells when it answers, and ends the event streams before it waits for open connections to close."""
 
-    def __init__(self, config: uvicorn.Config, events: EventLog, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, events: EventLog, listener: Listener, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._events = events
+        self._listener = listener
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._listener.drop_silent()
+        return await super().on_tick(counter)
 
     def stop(self) -> None:
         self._events.close()

@@ -10,8 +10,9 @@ from inference_server.engines.registry import find_engine
 from inference_server.errors import UserError
 from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.model import JobBody
+from inference_server.jobs.people import Person
 from inference_server.jobs.store import Store
-from inference_server.media.images import read_size
+from inference_server.media.images import read_image
 from inference_server.media.labels import read_labels
 from inference_server.media.limits import Limits
 
@@ -24,7 +25,9 @@ WeightsState = Callable[[str], str]
 """Weight set id -> ready, missing or invalid."""
 
 
-def check_job(body: JobBody, *, blobs: Blobs, store: Store, limits: Limits, weights_state: WeightsState) -> None:
+def check_job(
+    body: JobBody, *, person: Person, blobs: Blobs, store: Store, limits: Limits, weights_state: WeightsState
+) -> None:
     """Raises UserError with the first thing that is wrong. Decodes every map that was not decoded before."""
     if not body.consent:
         raise UserError(
@@ -42,7 +45,7 @@ def check_job(body: JobBody, *, blobs: Blobs, store: Store, limits: Limits, weig
         )
     parse_settings(engine, body.settings)
     _check_tracks(body, engine, limits)
-    gone = blobs.missing(_hashes(body))
+    gone = blobs.missing(_hashes(body), person)
     if gone:
         raise UserError(
             f"{len(gone)} of the job's inputs were not uploaded, first {gone[0]}",
@@ -100,7 +103,8 @@ def _check_tracks(body: JobBody, engine: EngineInfo, limits: Limits) -> None:
 
 
 def _check_pictures(body: JobBody, weights: WeightSet, blobs: Blobs, store: Store, limits: Limits) -> None:
-    width, height = read_size(blobs.read(body.reference), name="The reference", max_pixels=limits.pixels)
+    picture = read_image(blobs.read(body.reference), name="The reference", max_pixels=limits.pixels)
+    height, width = picture.shape[:2]
     if width % weights.size_multiple or height % weights.size_multiple:
         raise UserError(
             f"The reference is {width} x {height}, and {weights.title} need multiples of {weights.size_multiple}",

@@ -17,13 +17,13 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 class DataFolder:
     """Layout:
 
-    token, server.json, server.lock, worker.lock, jobs.sqlite3
+    token, server.json, server.lock, worker.lock, jobs.sqlite3, people.sqlite3
     blobs/ab/abcdef...        inputs by hash
     incoming/                 uploads that are not complete
     jobs/UUID/                frames/000000.png, video.mp4, preview.png, recipe.json, result.json, trajectory/
     weights/                  weight sets, their licences and hashes
     identity/                 key and certificates for content credentials
-    logs/                     server.log, worker.log
+    logs/                     server.log, worker.log, audit.log
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,6 +33,7 @@ class DataFolder:
         self.server_lock = self.root / "server.lock"
         self.worker_lock = self.root / "worker.lock"
         self.database = self.root / "jobs.sqlite3"
+        self.people = self.root / "people.sqlite3"
         self.blobs = self.root / "blobs"
         self.incoming = self.root / "incoming"
         self.jobs = self.root / "jobs"

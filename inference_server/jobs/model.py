@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(max_length=200)]
@@ -30,9 +30,9 @@ class JobBody(Wire):
     tracks: dict[Slug, Annotated[list[Sha256], Field(min_length=1)]] = Field(
         description="Track name -> one map per frame, for example densepose"
     )
-    fps: float = Field(default=24.0, gt=0, le=1000)
+    fps: float = Field(default=24.0, ge=0.01, le=1000)
     settings: dict[str, Any] = Field(default_factory=dict, description="By the engine's settings_schema")
-    consent: bool = Field(description="I have the right to use this person's picture")
+    consent: StrictBool = Field(description="I have the right to use this person's picture")
     name: Name = ""
     group: Name | None = None
     base_job: UUID | None = Field(default=None, description="A finished job of which unchanged frames are taken")
@@ -123,6 +123,7 @@ class JobFacts(Wire):
     id: UUID
     state: State
     position: int = 0
+    wait_s: float | None = Field(default=None, description="Expected seconds until a queued job is started")
     pinned: bool = False
     created_at: float
     started_at: float | None = None

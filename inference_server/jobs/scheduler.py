@@ -176,6 +176,11 @@ class Scheduler:
         log.info("job %s goes to worker %s", record.id, self._worker.pid)
         self._worker.send(command)
 
+    def _earlier(self, record: Record, base: UUID) -> Record | None:
+        """The base, unless it is somebody else's: their frames must not get into this result."""
+        found = self.service.store.get(base)
+        return found if found is not None and record.owner in ("", found.owner) else None
+
     def _command(self, record: Record) -> Run:
         body = record.body
         now: Record | Brief = record
@@ -186,7 +191,7 @@ class Scheduler:
         sources: tuple[int | None, ...] = ()
         base_frames = 0
         if body.base_job is not None:
-            earlier = self.service.store.get(body.base_job)
+            earlier = self._earlier(record, body.base_job)
             plan = plan_base(body, earlier, self.service.folder, engine)
             if isinstance(plan, BasePlan) and earlier is not None:
                 base_frames = earlier.body.frames

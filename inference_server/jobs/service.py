@@ -3,8 +3,10 @@
 import contextlib
 import logging
 import sqlite3
+import statistics
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -29,11 +31,16 @@ from inference_server.jobs.model import (
     Notice,
 )
 from inference_server.jobs.notices import Notices
+from inference_server.jobs.people import SINGLE, People, Person
 from inference_server.jobs.progress import Meter
+from inference_server.jobs.queue_order import Place, places
 from inference_server.jobs.store import Brief, Record, Store, brief
 from inference_server.media.limits import Limits
 
 JSON_CACHE = 64
+OWNERS = 50_000
+PACE_OF = 20
+"""Jobs from which the expected wait is told."""
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +57,13 @@ class JobService:
         limits: Limits,
         weights_state: WeightsState,
         clock: Clock | None = None,
+        people: People | None = None,
     ) -> None:
         self.folder = folder
         self.store = store
         self.events = events
         self.limits = limits
-        self.blobs = Blobs(folder, limits)
+        self.blobs = Blobs(folder, limits, people)
         self.clock = clock or Clock()
         self.notices = Notices()
         self.on_change: Callable[[], None] = lambda: None
@@ -66,19 +74,29 @@ class JobService:
         self._unsaved: dict[UUID, Brief] = {}
         self._json: dict[UUID, tuple[int, str]] = {}
         self._json_lock = threading.Lock()
+        self._owners: OrderedDict[UUID, str] = OrderedDict()
+        self._queue: tuple[int, dict[UUID, Place]] = (-1, {})
 
     # what clients do
 
-    def create(self, job: UUID, body: JobBody, owner: str = "") -> tuple[Job, bool]:
+    def create(self, job: UUID, body: JobBody, person: Person = SINGLE) -> tuple[Job, bool]:
         """The job and whether it is new. Raises UserError `job-exists`, or whatever is wrong with the body."""
-        existing = self._same(job, body)
+        existing = self._same(job, body, person)
         if existing is None:
-            check_job(body, blobs=self.blobs, store=self.store, limits=self.limits, weights_state=self._weights_state)
+            check_job(
+                body,
+                person=person,
+                blobs=self.blobs,
+                store=self.store,
+                limits=self.limits,
+                weights_state=self._weights_state,
+            )
             with self._lock:
-                existing = self._same(job, body)
+                existing = self._same(job, body, person)
                 if existing is None:
                     self.folder.remove_job(job)  # a deleted job of this name may have left files
-                    record = self.store.add(job, body, self.clock.now(), owner)
+                    record = self.store.add(job, body, self.clock.now(), person.name)
+                    self._owners.pop(job, None)
                     self.events.job_changed(job)
                     self.on_change()
                     return self.view(record), True
@@ -145,12 +163,13 @@ class JobService:
     def paused(self) -> bool:
         return bool(self.store.setting("paused", False))
 
-    def change_queue(self, paused: bool | None, order: Sequence[UUID] | None) -> None:
+    def change_queue(self, paused: bool | None, order: Sequence[UUID] | None, owner: str | None = None) -> None:
+        """The order is of one owner's jobs, or of all."""
         with self._lock:
             if paused is not None:
                 self.store.set_setting("paused", paused)
             if order is not None:
-                self.store.reorder(order)
+                self.store.reorder(order, owner)
                 self._tell_waiting()
             self.on_change()
 
@@ -254,7 +273,7 @@ class JobService:
         """Raises UserError `no-such-job`, `job-unreadable`."""
         found = self._unsaved.get(job) or self.store.brief(job)
         if found is None:
-            raise UserError(f"There is no job {job}", fix="List the jobs with GET /v1/jobs.", code="no-such-job")
+            raise no_such_job(job)
         return found
 
     def full(self, job: UUID) -> Record:
@@ -267,11 +286,37 @@ class JobService:
     def summary(self, row: Brief) -> JobSummary:
         return JobSummary(body=row.body, **self._facts(row))
 
+    def owner_of(self, job: UUID) -> str | None:
+        """Whose it is, or was if it is deleted; None for one that this server has not known since its start."""
+        if (known := self._owners.get(job)) is None and str(job) not in self.store.unreadable:
+            row = self.store.brief(job)
+            if row is not None:
+                known = self._owners[job] = row.owner
+                while len(self._owners) > OWNERS:
+                    self._owners.popitem(last=False)
+        return known
+
+    def _place(self, job: UUID) -> Place:
+        """Where a queued job stands. Found for the whole queue at once, and again after a change of any job."""
+        version = self.events.last
+        if self._queue[0] != version:
+            running = self.store.in_state("running")
+            left = [progress.eta_s if (progress := self.progress(row.id)) else None for row in running]
+            self._queue = version, places(self.store.waiting(), left, self._pace())
+        return self._queue[1].get(job, Place(0, None))
+
+    def _pace(self) -> float | None:
+        """Seconds a frame, of the jobs that ended last."""
+        done = [row.result for row in self.store.newest(PACE_OF) if row.result is not None and row.result.frames]
+        return statistics.median(result.seconds / result.frames for result in done) if done else None
+
     def _facts(self, record: Record | Brief) -> dict[str, Any]:
+        place = self._place(record.id) if record.state == "queued" else Place(0, None)
         return {
             "id": record.id,
             "state": record.state,
-            "position": self.store.ahead_of(record) if record.state == "queued" else 0,
+            "position": place.ahead,
+            "wait_s": place.wait_s,
             "pinned": record.pinned,
             "created_at": record.created_at,
             "started_at": record.started_at,
@@ -340,9 +385,9 @@ class JobService:
                 del self._unsaved[record.id]
         return True
 
-    def _same(self, job: UUID, body: JobBody) -> Record | None:
+    def _same(self, job: UUID, body: JobBody, person: Person) -> Record | None:
         record = self.full(job) if self.store.exists(job) else None
-        if record is not None and record.body != body:
+        if record is not None and (record.body != body or not person.may_see(record.owner)):
             raise UserError(
                 f"Job {job} exists with another body",
                 fix="Use a new UUID for a new job.",
@@ -363,6 +408,7 @@ class JobService:
         self.save(replace(record, state=state, finished_at=self.clock.now(), problem=problem, result=result))
 
     def _remove(self, job: UUID) -> None:
+        self.owner_of(job)  # its `removed` event is for them alone
         self.store.delete(job)
         self._unsaved.pop(job, None)
         self.folder.remove_job(job)
@@ -385,6 +431,10 @@ class JobService:
             steps = _steps(record.body)
             return JobProgress(stage="writing", step=steps, steps=steps, frames_done=frames, frames=frames, fraction=1)
         return JobProgress(frames=frames, steps=_steps(record.body))
+
+
+def no_such_job(job: UUID) -> UserError:
+    return UserError(f"There is no job {job}", fix="List the jobs with GET /v1/jobs.", code="no-such-job")
 
 
 def _steps(body: JobBody | JobOutline) -> int:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from inference_server.errors import UserError
 from inference_server.jobs.migrations import COLUMNS, migrate
 from inference_server.jobs.model import ENDED, JobBody, JobOutline, JobProblem, JobResult, State
+from inference_server.jobs.queue_order import Waiting, fair_order
 
 log = logging.getLogger(__name__)
 
@@ -160,8 +161,17 @@ class Store:
             rows = self._connection.execute("SELECT id FROM jobs WHERE state = ? ORDER BY rank", (state,)).fetchall()
         return [UUID(row[0]) for row in rows if row[0] not in self.unreadable]
 
+    def waiting(self) -> list[Waiting]:
+        """Queued jobs in the order in which they will be started."""
+        query = "SELECT id, owner, rank, json_extract(outline, '$.frames') AS frames FROM jobs WHERE state = 'queued'"
+        with self._lock:
+            rows = self._connection.execute(query).fetchall()
+            turns = self._connection.execute("SELECT owner, max(started_at) FROM jobs GROUP BY owner").fetchall()
+        found = [Waiting(UUID(row["id"]), *row[1:]) for row in rows if row["id"] not in self.unreadable]
+        return fair_order(found, {owner: at for owner, at in turns if at is not None})
+
     def next_queued(self) -> Record | None:
-        for job in self.ids_in_state("queued"):
+        for job in [each.id for each in self.waiting()]:
             try:
                 return self.get(job)
             except UserError:
@@ -170,15 +180,6 @@ class Store:
 
     def count(self, state: State) -> int:
         return len(self.ids_in_state(state))
-
-    def ahead_of(self, row: "Record | Brief") -> int:
-        """Jobs that come before a queued one, the running one included."""
-        query = (
-            "SELECT count(*) FROM jobs WHERE (state = 'running' OR (state = 'queued' AND rank < ?)) "
-            "AND id NOT IN (SELECT value FROM json_each(?))"
-        )
-        with self._lock:
-            return int(_scalar(self._connection, query, row.rank, json.dumps(list(self.unreadable))))
 
     def update(self, record: "Record | Brief") -> None:
         """Write every field but id, number, owner and body, which never change."""
@@ -213,13 +214,14 @@ class Store:
         with self._lock:
             record.rank = _scalar(self._connection, "SELECT coalesce(max(rank), 0) + 1 FROM jobs")
 
-    def reorder(self, order: Iterable[UUID]) -> None:
-        """Queued jobs in `order` come first, in that order; the others follow as they were."""
+    def reorder(self, order: Iterable[UUID], owner: str | None = None) -> None:
+        """Queued jobs in `order` come first, in that order; the others follow as they were. Of one owner, or of all."""
+        whose = "state = 'queued' AND owner = coalesce(?, owner)"
         with self._transaction() as db:
-            queued = [row[0] for row in db.execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY rank")]
+            queued = [row[0] for row in db.execute(f"SELECT id FROM jobs WHERE {whose} ORDER BY rank", (owner,))]
             waiting = set(queued)
             wanted = dict.fromkeys(name for name in map(str, order) if name in waiting)
-            ranks = sorted(row[0] for row in db.execute("SELECT rank FROM jobs WHERE state = 'queued'"))
+            ranks = sorted(row[0] for row in db.execute(f"SELECT rank FROM jobs WHERE {whose}", (owner,)))
             result = [*wanted, *(name for name in queued if name not in wanted)]
             db.executemany("UPDATE jobs SET rank = ? WHERE id = ?", list(zip(ranks, result, strict=True)))
 
