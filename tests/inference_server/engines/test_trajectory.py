@@ -103,8 +103,10 @@ def test_an_unreadable_file_counts_as_absent(tmp_path, name, damage):
     assert caught.value.code == "base-unusable"
     again = Trajectory(tmp_path, STEPS, SHAPE, FACTS)
     done, kept = again.start(latents(0))
-    # zeros in the history leave the exact latents whole, and the run itself can end
-    assert (done, torch.equal(kept, latents(done))) in ((0, True), (STEPS, True))
+    if name == "history.f16" and done == STEPS:
+        assert torch.equal(kept, latents(STEPS)), "the exact latents are whole, so the run itself has ended"
+        return
+    assert (done, torch.equal(kept, latents(0))) == (0, True)
     for step in range(1, STEPS + 1):
         again.save(step, latents(step))
     assert torch.equal(of_base(tmp_path).final(), latents(STEPS))
