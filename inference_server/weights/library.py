@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Task:
     done_bytes: int = 0
     total_bytes: int = 0
     problem: dict[str, str] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 ACTIVE: dict[Kind, str] = {"pull": "downloading", "verify": "verifying", "add": "adding"}
@@ -161,6 +162,7 @@ class WeightsLibrary:
                 task.done_bytes = message.get("done_bytes", task.done_bytes)
                 task.total_bytes = message.get("total_bytes", task.total_bytes)
                 task.problem = message.get("problem")
+                task.notes += [message["note"]] if "note" in message else []
         status = task.process.wait()
         with self._lock:
             if task.state == "cancelled":
