@@ -55,7 +55,7 @@ def is_at_rest(file: WeightFile) -> bool:
 
 
 def write_half(file: WeightFile, path: Path) -> None:
-    """Write what the network takes of `file`, and compare. Holds no file open on return, so that Windows replaces it."""
+    """Write what the network takes of `file`, and compare. No file stays open, so that Windows can replace it."""
     tensors = file.rename(read_tensors(file.path))
     known = {**file.required, **file.optional}
     halves = {key: halved(key, tensor).contiguous() for key, tensor in tensors.items() if key in known}

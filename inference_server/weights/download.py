@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from inference_server.errors import UserError
@@ -63,7 +64,7 @@ def fetch(entry: Entry, tree: Path, tell: Callable[[int, int], None]) -> None:
         done, total = 0, sum(each.size for each in wanted)
         for each in wanted:
             folder = _staging(tree) / each.repo.replace("/", "--")
-            with counting(folder, each.size, lambda count, before=done: tell(before + count, total)):
+            with counting(folder, each.size, partial(_tell_sum, tell, done, total)):
                 snapshot_download(
                     each.repo,
                     revision=each.revision,
@@ -99,6 +100,10 @@ def _plan(entry: Entry, tree: Path) -> Iterator[Wanted]:
             if part.source not in listed:
                 raise EntryNotFoundError(f"{repo} has no {part.source} at {revision}")
         yield Wanted(repo, revision, {part: listed[part.source] for part in ours if part.source in listed})
+
+
+def _tell_sum(tell: Callable[[int, int], None], before: int, total: int, now: int) -> None:
+    tell(before + now, total)
 
 
 class Pins:
