@@ -108,7 +108,7 @@ def snap_to_palette(image: NDArray[np.uint8], *, name: str = "The part map") -> 
     typical = float(distance[body].mean()) if body.any() else 0.0
     if typical > MAX_BODY_DISTANCE:
         raise UserError(
-            f"{name} is no DensePose part map: its figure's colours are {typical:.0f} levels off the table's, and at most "
+            f"{name} is no DensePose part map: its figure's colours are {typical:.0f} levels off the table's, at most "
             f"{MAX_BODY_DISTANCE:.0f} are accepted",
             fix=_EXPECTED,
             code="map-off-palette",

@@ -1,5 +1,6 @@
 """The weight sets on this computer: which are ready, fetching them, checking them, and the licences accepted."""
 
+import filecmp
 import json
 import logging
 import shutil
@@ -65,6 +66,17 @@ class WeightsLibrary:
         known = [manifest.state_of(path) for path in files if path is not None]
         intact = all(state and path and state.fits(path) for state, path in zip(known, files, strict=True))
         return "ready" if intact and manifest.checked else "invalid"
+
+    def is_copy(self, weights: str, folder: Path) -> bool:
+        """Whether a folder holds the very files of a set that is here."""
+        ours = find_entry(weights).files(self.folder_of(weights))
+        for path in ours:
+            if path is None:
+                return False
+            other = folder / path.relative_to(self.folder_of(weights))
+            if not other.is_file() or (not other.samefile(path) and not filecmp.cmp(path, other)):
+                return False
+        return True
 
     def size_bytes(self, entry: Entry) -> int:
         """Of the files that are there; of the download if any is missing."""

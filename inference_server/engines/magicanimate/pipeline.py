@@ -204,7 +204,8 @@ class MagicAnimatePipeline:
     ) -> Run:
         """Check the inputs and do all that is done once per job; `on_reference(timesteps done)` may raise to cancel.
 
-        guidance: guidance scale of each step. pose_strength: factor of the ControlNet's residuals. Raises UserError for inputs that do not fit.
+        guidance: guidance scale of each step. pose_strength: factor of the ControlNet's residuals. Raises UserError
+        for inputs that do not fit.
         """
         for name, context in self._contexts.items():  # which another pipeline may share
             context.sharing, context.attend, context.compiled = self.sharing, self._attend, self._compiled
