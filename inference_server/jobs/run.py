@@ -65,6 +65,7 @@ class JobRun:
         self.free_memory = free_memory
         self.frames_done: set[int] = set()
         self._preview_at = 0.0
+        self._signer = identity.fingerprint
         self._credentials = Credentials(
             identity,
             engine=self.body.engine,
@@ -177,6 +178,7 @@ class JobRun:
             fps=self.body.fps,
             description=description or self._base_description(),
             base=base,
+            signer=self._signer,
         )
         write_recipe(self.folder.job(self.job) / "recipe.json", recipe)
 
