@@ -121,9 +121,14 @@ def send(person: Person, seed: int, engine: str) -> str:
     inputs = [reference_png(SIZE), *(label_png(seed * FRAMES + n, SIZE) for n in range(FRAMES))]
     hashes = [sha256(data) for data in inputs]
     body = {
-        "engine": "magicanimate" if engine == "demo" else engine, "weights": engine, "reference": hashes[0], "tracks": {"densepose": hashes[1:]},
-        "settings": SETTINGS[engine] | {"seed": seed}, "consent": True, "name": f"soak {seed}",
-    }  # fmt: skip
+        "engine": "magicanimate" if engine == "demo" else engine,
+        "weights": engine,
+        "reference": hashes[0],
+        "tracks": {"densepose": hashes[1:]},
+        "settings": SETTINGS[engine] | {"seed": seed},
+        "consent": True,
+        "name": f"soak {seed}",
+    }
     job = str(uuid.uuid4())
     while True:  # an input may be erased between its upload and the job: then all is sent again
         for digest, data in zip(hashes, inputs, strict=True):
