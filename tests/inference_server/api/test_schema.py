@@ -13,9 +13,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.inference_server.api.people import guest
-
 from inference_server.api.app import create_api
+from tests.inference_server.api.people import guest
 
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 # Streams that never end, and the one request that ends the server.
