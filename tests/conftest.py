@@ -19,6 +19,17 @@ settings.load_profile("suite")
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
 
 
+REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real DensePose clips and pictures of people, which REAL_DATA names; not part of the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the real clips are not here: {REAL_DATA}")
+    return REAL_DATA
+
+
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     return GOLDEN_DIR

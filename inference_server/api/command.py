@@ -25,14 +25,15 @@ from inference_server.data_dir import add_data_dir_argument
 from inference_server.engines.options import EngineOptions
 from inference_server.errors import UserError
 from inference_server.jobs.events import EventLog
-from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.folder import RESERVE, DataFolder
 from inference_server.jobs.lock import ProcessLock
+from inference_server.jobs.notices import Notices
 from inference_server.jobs.people import People
 from inference_server.jobs.quotas import Quotas
+from inference_server.jobs.rebuild import open_store, told_when_full
 from inference_server.jobs.retention import Keep
 from inference_server.jobs.scheduler import Scheduler, WorkerOptions
 from inference_server.jobs.service import JobService
-from inference_server.jobs.store import Store
 from inference_server.jobs.worker_process import WORKER
 from inference_server.media.files import write_bytes
 from inference_server.media.limits import SERVER_LIMITS
@@ -90,7 +91,14 @@ def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> i
     check_address(args)
     fingerprint = check_certificate(args.tls_cert, args.tls_key)
     folder = DataFolder(args.data_dir)
+    with told_when_full(folder):
+        return _serve_folder(args, folder, worker_command)
+
+
+def _serve_folder(args: argparse.Namespace, folder: DataFolder, worker_command: Sequence[str]) -> int:
     folder.create()
+    if folder.free_bytes() < RESERVE:
+        folder.give_up_reserve()
     logs.set_up(folder.logs, verbose=args.verbose)
     lock = ProcessLock(folder.server_lock)
     if not lock.acquire():
@@ -182,13 +190,20 @@ async def _serve(
     fingerprint: str | None,
 ) -> None:
     listener.limit = allow_connections()
-    store = Store(folder.database)
+    notices = Notices()
+    store = open_store(folder, notices)
     starts = int(store.setting("starts", 0)) + 1
     store.set_setting("starts", starts)
     weights = WeightsLibrary(folder.weights)
     people, audit = People(folder.people), Audit(folder.logs)
     service = JobService(
-        folder, store, EventLog(starts), limits=SERVER_LIMITS, weights_state=weights.state, people=people
+        folder,
+        store,
+        EventLog(starts),
+        limits=SERVER_LIMITS,
+        weights_state=weights.state,
+        people=people,
+        notices=notices,
     )
     scheduler = Scheduler(service, worker_options(args, worker_command), weights.folder_of)
     context = Context(

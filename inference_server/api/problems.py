@@ -28,6 +28,8 @@ STATUS = {
     "job-exists": 409,
     "job-in-use": 409,
     "job-unreadable": 409,
+    "result-in-use": 409,
+    "weights-in-use": 409,
     "not-ended": 409,
     "blob-missing": 409,
     "weights-missing": 409,

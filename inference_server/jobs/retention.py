@@ -42,6 +42,8 @@ class CleanUp:
 
     def run(self) -> None:
         """Delete what is beyond the limits, then inputs that no job names any more."""
+        self._service.folder.keep_reserve()
+        self._service.folder.clear_deleted()
         service, now = self._service, self._service.clock.now()
         by_age, doubt = self._trust.ask()
         ended = sorted(service.store.in_state("done", "failed", "cancelled"), key=lambda record: record.number)
@@ -56,7 +58,7 @@ class CleanUp:
             if record.pinned or not ((too_old and by_age) or total > self._keep.bytes):
                 continue
             with contextlib.suppress(UserError):  # the base of a waiting job stays
-                service.delete(record)
+                service.delete(record.id)
                 total -= self._sizes.pop(record.id)
                 log.info("job %s was deleted by clean-up (%s)", record.id, "age" if too_old else "size")
         self._tell(doubt, kept_by_doubt)

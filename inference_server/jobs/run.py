@@ -22,7 +22,7 @@ from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.messages import Advanced, Done, FrameDone, Report, Run
 from inference_server.jobs.model import JobBody, JobResult, Stage
-from inference_server.media.files import replacing, write_bytes
+from inference_server.media.files import replacing, sync, sync_tree, write_bytes, write_durably
 from inference_server.media.images import png_bytes, read_image
 from inference_server.media.labels import read_labels
 from inference_server.media.limits import Limits
@@ -106,7 +106,11 @@ class JobRun:
             demo_weights=self.command.demo,
         )
         # Last of all: whoever finds it knows that the job is complete, whatever happened to the message.
-        write_bytes(self.folder.job(self.job) / "result.json", result.model_dump_json().encode())
+        # What it vouches for is on the disk by then, or a power cut could leave it beside empty frames.
+        sync_tree(self.folder.frames(self.job))
+        for name in ("video.mp4", "recipe.json"):
+            sync(self.folder.job(self.job) / name)
+        write_durably(self.folder.job(self.job) / "result.json", result.model_dump_json().encode())
         self.send(Done(self.job, result.model_dump()))
 
     def read_task(self, info: EngineInfo) -> Task:

@@ -91,6 +91,7 @@ class Scheduler:
         self._stopping = threading.Event()
         self._clean_at = time.monotonic()
         self._cleaner = CleanUp(service, options.keep)
+        self._cleaning: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -103,6 +104,8 @@ class Scheduler:
         self._stopping.set()
         self._wake()
         self._thread.join(STOP_WAIT + 10)
+        if self._cleaning is not None:
+            self._cleaning.join(10)
 
     def unload(self) -> None:
         """Free the device's memory: stop the worker, now if it is idle, else when its job is done."""
@@ -306,7 +309,7 @@ class Scheduler:
         now = time.monotonic()
         if now >= self._clean_at:
             self._clean_at = now + CLEAN_EVERY
-            self._cleaner.run()
+            self._clean_up()
         if self._current is not None:
             return
         idle = now - self._idle_since > self.options.idle_unload
@@ -314,6 +317,20 @@ class Scheduler:
             log.info("worker %s is stopped, its memory is free", self._worker.pid)
             self._end_worker(self._worker, self.options.cancel_wait)
         self._unload.clear()
+
+    def _clean_up(self) -> None:
+        """In a thread of its own: deleting long clips takes seconds, in which a worker may have to be ended."""
+        if self._cleaning is not None and self._cleaning.is_alive():
+            return
+
+        def clean() -> None:
+            try:
+                self._cleaner.run()
+            except Exception:
+                log.exception("clean-up ended early; it runs again in %.0f minutes", CLEAN_EVERY / 60)
+
+        self._cleaning = threading.Thread(target=clean, name="clean-up", daemon=True)
+        self._cleaning.start()
 
     def _end_worker(self, worker: WorkerProcess, wait: float) -> None:
         worker.send(Stop())

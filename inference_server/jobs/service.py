@@ -34,7 +34,9 @@ from inference_server.jobs.notices import Notices
 from inference_server.jobs.people import SINGLE, People, Person
 from inference_server.jobs.progress import Meter
 from inference_server.jobs.queue_order import Place, places
+from inference_server.jobs.rebuild import NOTE, RowNote
 from inference_server.jobs.store import Brief, Record, Store, brief
+from inference_server.media.files import write_bytes
 from inference_server.media.limits import Limits
 
 JSON_CACHE = 64
@@ -57,6 +59,7 @@ class JobService:
         limits: Limits,
         weights_state: WeightsState,
         clock: Clock | None = None,
+        notices: Notices | None = None,
         people: People | None = None,
     ) -> None:
         self.folder = folder
@@ -65,7 +68,7 @@ class JobService:
         self.limits = limits
         self.blobs = Blobs(folder, limits, people)
         self.clock = clock or Clock()
-        self.notices = Notices()
+        self.notices = notices or Notices()
         self.on_change: Callable[[], None] = lambda: None
         self.cancelling: set[UUID] = set()
         self._weights_state = weights_state
@@ -96,6 +99,7 @@ class JobService:
                 if existing is None:
                     self.folder.remove_job(job)  # a deleted job of this name may have left files
                     record = self.store.add(job, body, self.clock.now(), person.name)
+                    self._note_beside_result(record)
                     self._owners.pop(job, None)
                     self.events.job_changed(job)
                     self.on_change()
@@ -114,30 +118,42 @@ class JobService:
     def cancel_or_delete(self, job: UUID) -> Literal["cancelled", "deleted"]:
         """Raises UserError `no-such-job`, `job-in-use`."""
         with self._lock:
-            if str(job) in self.store.unreadable:
-                self._remove(job)
-                return "deleted"
-            record = self.record(job)
-            if record.state == "queued":
+            unreadable = str(job) in self.store.unreadable
+            record = None if unreadable else self.record(job)
+            if record is not None and record.state == "queued":
                 self._end(record, "cancelled")
+                self._tell_waiting()
                 return "cancelled"
-            if record.state == "running":
+            if record is not None and record.state == "running":
                 self.cancelling.add(job)
+                self.save(replace(record, cancelling=True))  # so that it is remembered whatever is killed now
                 self.on_change()
                 return "cancelled"
-            self.delete(record)
-            return "deleted"
+        self.delete(job)
+        return "deleted"
 
-    def delete(self, record: Brief) -> None:
-        """Drop an ended job with its files. Raises UserError `job-in-use` if a waiting job builds on it."""
+    def delete(self, job: UUID) -> None:
+        """Drop an ended job with its files.
+
+        Raises UserError `job-in-use` if a waiting job builds on it, `result-in-use` if its files cannot be moved.
+        """
         with self._lock:
-            if record.id in self.bases_in_use():
+            if job in self.bases_in_use():
                 raise UserError(
                     "This result is the base of a job that is not done yet",
                     fix="Wait for that job, or cancel it first.",
                     code="job-in-use",
                 )
-            self._remove(record.id)
+            self.owner_of(job)  # its `removed` event is for them alone
+            doomed = self.folder.set_aside(job)
+            try:
+                self.store.delete(job)
+            except sqlite3.OperationalError:
+                self.folder.drop(doomed)  # on a full disk this makes the room that the store needs
+                self.store.delete(job)
+            self._unsaved.pop(job, None)
+            self.events.job_removed(job)
+        self.folder.drop(doomed)  # without the lock: a long clip takes seconds
 
     def retry(self, job: UUID) -> Job:
         """Queue a failed or cancelled job again; it goes on from its last step. Raises `no-such-job`, `not-ended`."""
@@ -157,7 +173,9 @@ class JobService:
         with self._lock:
             record = replace(self.record(job), pinned=pinned)
             self.save(record)
-            return self.view(self.store.full(record))
+            full = self.store.full(record)
+            self._note_beside_result(full)
+            return self.view(full)
 
     @property
     def paused(self) -> bool:
@@ -178,7 +196,11 @@ class JobService:
     def recover(self) -> None:
         """After a start: what was running goes on, unless it was complete and only the last word was missing."""
         for record in self.store.in_state("running"):
-            if not self.finish_if_complete(record):
+            if self.finish_if_complete(record):
+                continue
+            if record.cancelling:
+                self._end(record, "cancelled")
+            else:
                 log.info("job %s was interrupted; it goes on", record.id)
                 self.save(replace(record, state="queued", started_at=None))
 
@@ -405,14 +427,25 @@ class JobService:
     ) -> None:
         assert state in ENDED
         self._forget(record.id)
-        self.save(replace(record, state=state, finished_at=self.clock.now(), problem=problem, result=result))
+        self.folder.remove_parts(record.id)
+        now = self.clock.now()
+        self.save(replace(record, state=state, finished_at=now, problem=problem, result=result, cancelling=False))
+        if self.paused:  # else the next job starts, and tells
+            self._tell_waiting()
 
-    def _remove(self, job: UUID) -> None:
-        self.owner_of(job)  # its `removed` event is for them alone
-        self.store.delete(job)
-        self._unsaved.pop(job, None)
-        self.folder.remove_job(job)
-        self.events.job_removed(job)
+    def _note_beside_result(self, record: Record) -> None:
+        """What is asked for, beside what comes out: should the database be lost, the list is made from these."""
+        note = RowNote(
+            owner=record.owner,
+            number=record.number,
+            created_at=record.created_at,
+            pinned=record.pinned,
+            body=record.body,
+        )
+        try:
+            write_bytes(self.folder.job(record.id) / NOTE, note.model_dump_json().encode())
+        except OSError as error:
+            log.error("job %s: %s", record.id, error)
 
     def _tell_waiting(self) -> None:
         """Their position has changed."""

@@ -5,9 +5,9 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args
 from uuid import UUID
@@ -70,7 +70,9 @@ class Store:
     `unreadable`: id -> what is wrong with it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_full: Callable[[], object] = lambda: None) -> None:
+        """on_full: called when a write found the disk full, to make room for the next attempt."""
+        self._on_full = on_full
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
         self._connection.row_factory = sqlite3.Row
@@ -87,14 +89,38 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
-            except BaseException:
+                self._connection.execute("COMMIT")
+            except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError) and is_full(error):
+                    self._on_full()
                 raise
-            self._connection.execute("COMMIT")
+
+    def check(self) -> None:
+        """Raises sqlite3.DatabaseError if the file is damaged."""
+        with self._lock:
+            found = _scalar(self._connection, "PRAGMA quick_check(1)")
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+
+    def restore(self, record: Record) -> None:
+        """Put back a job whose row was lost, as it is in the result's folder."""
+        with self._transaction() as db:
+            taken = {row[0] for row in db.execute("SELECT number FROM jobs")}
+            number = record.number if record.number not in taken else max(taken, default=0) + 1
+            db.execute(
+                "INSERT INTO jobs (id, number, rank, state, owner, outline, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (str(record.id), number, number, record.state, record.owner,
+                 record.body.outline().model_dump_json(), record.created_at),
+            )  # fmt: skip
+            db.execute("INSERT INTO bodies VALUES (?, ?)", (str(record.id), record.body.model_dump_json()))
+            values = (record.owner, record.body.reference, record.created_at)
+            db.execute("INSERT OR IGNORE INTO consents VALUES (?, ?, ?)", values)
+        self.update(replace(record, number=number, rank=number))
 
     def add(self, job: UUID, body: JobBody, now: float, owner: str = "") -> Record:
         """Append a queued job, and note the consent for its picture."""
@@ -136,6 +162,10 @@ class Store:
     def exists(self, job: UUID) -> bool:
         with self._lock:
             return self._connection.execute("SELECT 1 FROM jobs WHERE id = ?", (str(job),)).fetchone() is not None
+
+    def exists_any(self) -> bool:
+        with self._lock:
+            return self._connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None
 
     def newest(self, limit: int, *, before: UUID | None = None, owner: str | None = None) -> list[Brief]:
         """Newest first; those created before a job, those of one owner."""
@@ -315,6 +345,12 @@ def _brief(row: sqlite3.Row) -> Brief:
         owner=row["owner"],
         cancelling=bool(row["cancelling"]),
     )
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether it is the disk that has no room: for the file itself, or for the memory shared by its readers."""
+    full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+    return getattr(error, "sqlite_errorcode", None) in full
 
 
 def _scalar(db: sqlite3.Connection, query: str, *values: Any) -> Any:

@@ -4,7 +4,6 @@ It may be killed at any moment: what it leaves is either whole or is made again 
 """
 
 import argparse
-import errno
 import faulthandler
 import gc
 import importlib
@@ -23,7 +22,7 @@ from uuid import UUID
 from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import Engine, EngineInfo
 from inference_server.errors import Cancelled, UserError
-from inference_server.jobs.folder import DataFolder, disk_full
+from inference_server.jobs.folder import DataFolder, disk_full, is_disk_full
 from inference_server.jobs.lock import ProcessLock
 from inference_server.jobs.messages import Cancel, Failed, Note, Ready, Report, Run, Stop, Stopped, decode, encode
 from inference_server.jobs.run import JobRun
@@ -163,10 +162,6 @@ OUT_OF_MEMORY = (
     "Close other programs that use the GPU, lower the resolution, or shorten the window.",
     "out-of-memory",
 )
-
-
-def is_disk_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 Describe = Callable[[str], dict[str, Any]]

@@ -1,12 +1,13 @@
 """The weight sets on this computer: which are ready, fetching them, checking them, and the licences accepted."""
 
+import filecmp
 import json
 import logging
 import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ class Task:
     done_bytes: int = 0
     total_bytes: int = 0
     problem: dict[str, str] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 ACTIVE: dict[Kind, str] = {"pull": "downloading", "verify": "verifying", "add": "adding"}
@@ -64,6 +66,17 @@ class WeightsLibrary:
         known = [manifest.state_of(path) for path in files if path is not None]
         intact = all(state and path and state.fits(path) for state, path in zip(known, files, strict=True))
         return "ready" if intact and manifest.checked else "invalid"
+
+    def is_copy(self, weights: str, folder: Path) -> bool:
+        """Whether a folder holds the very files of a set that is here."""
+        ours = find_entry(weights).files(self.folder_of(weights))
+        for path in ours:
+            if path is None:
+                return False
+            other = folder / path.relative_to(self.folder_of(weights))
+            if not other.is_file() or (not other.samefile(path) and not filecmp.cmp(path, other)):
+                return False
+        return True
 
     def size_bytes(self, entry: Entry) -> int:
         """Of the files that are there; of the download if any is missing."""
@@ -161,6 +174,7 @@ class WeightsLibrary:
                 task.done_bytes = message.get("done_bytes", task.done_bytes)
                 task.total_bytes = message.get("total_bytes", task.total_bytes)
                 task.problem = message.get("problem")
+                task.notes += [message["note"]] if "note" in message else []
         status = task.process.wait()
         with self._lock:
             if task.state == "cancelled":
