@@ -92,10 +92,12 @@ def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> i
     fingerprint = check_certificate(args.tls_cert, args.tls_key)
     folder = DataFolder(args.data_dir)
     with told_when_full(folder):
-        return _serve_folder(args, folder, worker_command)
+        return _serve_folder(args, folder, worker_command, fingerprint)
 
 
-def _serve_folder(args: argparse.Namespace, folder: DataFolder, worker_command: Sequence[str]) -> int:
+def _serve_folder(
+    args: argparse.Namespace, folder: DataFolder, worker_command: Sequence[str], fingerprint: str | None
+) -> int:
     folder.create()
     if folder.free_bytes() < RESERVE:
         folder.give_up_reserve()

@@ -233,6 +233,14 @@ def test_a_store_of_one_person_stays_theirs(start_server):
     assert server.http.get(f"/v1/jobs/{job}/frames/0.png").status_code == 200
 
 
+def test_a_damaged_list_of_people_lets_nobody_in_and_is_told(start_server, tmp_path):
+    (tmp_path / "people.sqlite3").write_bytes(b"not a database, but long enough to look like one" * 100)
+    with pytest.raises(AssertionError, match=r"error: The list of people, .* cannot be read") as told:
+        start_server(data=tmp_path)
+    assert "Traceback" not in str(told.value)
+    assert (tmp_path / "people.sqlite3").read_bytes().startswith(b"not a database")
+
+
 def test_uploads_that_are_cleaned_up_are_forgotten(tmp_path: Path):
     people = People(tmp_path / "people.sqlite3")
     people.add_upload("alice", "a" * 64, 100)
