@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import hashlib
 import json
 import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--allow-remote", action="store_true", help="allow a --host that other machines can reach")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM certificate (with its chain): use https")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM key of --tls-cert, without a password")
+    parser.add_argument("--insecure", action="store_true",
+                        help="with --allow-remote: send tokens and pictures unencrypted")  # fmt: skip
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name clients call it by")
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="read the token from here (default: data folder)"
@@ -87,12 +93,15 @@ def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> i
     """Serve until told to stop. Raises UserError for a data folder in use, a taken port, an open address."""
     check_address(args)
     check_signing(args)
+    fingerprint = check_certificate(args.tls_cert, args.tls_key)
     folder = DataFolder(args.data_dir)
     with told_when_full(folder):
-        return _serve_folder(args, folder, worker_command)
+        return _serve_folder(args, folder, worker_command, fingerprint)
 
 
-def _serve_folder(args: argparse.Namespace, folder: DataFolder, worker_command: Sequence[str]) -> int:
+def _serve_folder(
+    args: argparse.Namespace, folder: DataFolder, worker_command: Sequence[str], fingerprint: str | None
+) -> int:
     folder.create()
     if folder.free_bytes() < RESERVE:
         folder.give_up_reserve()
@@ -109,7 +118,7 @@ def _serve_folder(args: argparse.Namespace, folder: DataFolder, worker_command: 
         token = load_token(folder, args.token_file)
         listener = listen(args.host, args.port)
         with listener:
-            asyncio.run(_serve(args, folder, token, listener, worker_command))
+            asyncio.run(_serve(args, folder, token, listener, worker_command, fingerprint))
     finally:
         folder.server_info.unlink(missing_ok=True)
         lock.release()
@@ -129,7 +138,8 @@ def check_signing(args: argparse.Namespace) -> None:
 
 
 def check_address(args: argparse.Namespace) -> None:
-    """Raises UserError `not-loopback` for an address beyond this machine without the flag that says so."""
+    """For an address beyond this machine, raises UserError `not-loopback` without the flag that says so, and
+    `not-encrypted` without TLS."""
     if is_loopback(args.host):
         return
     if not args.allow_remote:
@@ -138,6 +148,33 @@ def check_address(args: argparse.Namespace) -> None:
             fix="Leave --host away, or add --allow-remote if that is what you want.",
             code="not-loopback",
         )
+    if args.tls_cert is None and not args.insecure:
+        raise UserError(
+            f"Tokens and pictures would travel to {args.host} without encryption",
+            fix="Give --tls-cert and --tls-key, or add --insecure if nobody else is on that network.",
+            code="not-encrypted",
+        )
+
+
+def check_certificate(certificate: Path | None, key: Path | None) -> str | None:
+    """SHA-256 of the certificate, which clients compare; None without TLS. Raises UserError `bad-certificate`."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UserError("Only one of --tls-cert and --tls-key is given", fix="Give both.", code="bad-certificate")
+    try:
+        # Without a password, OpenSSL would ask on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+        first = certificate.read_text("ascii").partition("-----BEGIN CERTIFICATE-----")
+        der = ssl.PEM_cert_to_DER_cert(first[1] + first[2].partition("-----END")[0] + "-----END CERTIFICATE-----\n")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{certificate} and {key} cannot be used for TLS: {reason}",
+            fix="Give a certificate and its key as PEM files, the key without a password.",
+            code="bad-certificate",
+        ) from error
+    return hashlib.sha256(der).hexdigest()
 
 
 def listen(host: str, port: int) -> Listener:
@@ -162,7 +199,12 @@ def listen(host: str, port: int) -> Listener:
 
 
 async def _serve(
-    args: argparse.Namespace, folder: DataFolder, token: str, listener: Listener, worker_command: Sequence[str]
+    args: argparse.Namespace,
+    folder: DataFolder,
+    token: str,
+    listener: Listener,
+    worker_command: Sequence[str],
+    fingerprint: str | None,
 ) -> None:
     listener.limit = allow_connections()
     notices = Notices()
@@ -204,10 +246,12 @@ async def _serve(
         timeout_keep_alive=60,
         http=protocol_for(listener),
         backlog=BACKLOG,
+        ssl_certfile=args.tls_cert,
+        ssl_keyfile=args.tls_key,
         ws="none",
         lifespan="off",
     )
-    server = Server(config, service.events, listener, lambda: announce(args, folder, listener))
+    server = Server(config, service.events, listener, lambda: announce(args, folder, listener, fingerprint))
     context.shut_down = server.stop
     scheduler.start()
     try:
@@ -261,18 +305,22 @@ def worker_options(args: argparse.Namespace, command: Sequence[str]) -> WorkerOp
     )
 
 
-def announce(args: argparse.Namespace, folder: DataFolder, listener: socket.socket) -> None:
+def announce(args: argparse.Namespace, folder: DataFolder, listener: socket.socket, fingerprint: str | None) -> None:
     """Leave server.json for clients, and say where it listens and what that opens."""
     host, port = listener.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
-    url = f"http://{name}:{port}"
+    url = f"{'http' if fingerprint is None else 'https'}://{name}:{port}"
     info = {"url": url, "port": port, "pid": os.getpid(), "version": __version__}
     write_bytes(folder.server_info, json.dumps(info).encode())
     print(f"Serving on {url}, data in {folder.root}", flush=True)
+    if fingerprint is not None:
+        shown = ":".join(fingerprint[n : n + 4].upper() for n in range(0, 64, 4))
+        print(f"The certificate's SHA-256 fingerprint is {shown}", flush=True)
     if not is_loopback(args.host):
         print(
-            f"WARNING: every machine that reaches {url} and has the token can run jobs here and see the results.\n"
-            f"The token is in {args.token_file or folder.token}; the connection is not encrypted: "
-            "use a tunnel (ssh -L) over networks you do not trust.",
+            f"WARNING: every machine that reaches {url} and has a token can run jobs here.\n"
+            f"The admin's token is in {args.token_file or folder.token}; give others their own by `serve tokens add`.",
             flush=True,
         )
+        if fingerprint is None:
+            print("The connection is not encrypted: whoever listens in reads tokens and pictures.", flush=True)

@@ -1,4 +1,10 @@
-"""Server-Sent Events with ids: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+"""Server-Sent Events with ids: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+Written out here, as one line of format is all there is to it. sse-starlette 3.7 and FastAPI's own EventSourceResponse
+were looked at: both encode every event anew for every reader, where ours are encoded once for all; the first patches
+uvicorn's signal handler and polls to learn of the server's end, which our log of events tells; and what is hard about
+it, resuming by id, neither does.
+"""
 
 import json
 from collections.abc import AsyncIterator

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from inference_server.jobs.people import SINGLE, People, Person
 TOKEN_VARIABLE = "MAGICANIMATE_TOKEN"
 MIN_TOKEN, MIN_DIFFERENT = 16, 8
 """Characters of a token that somebody made up, and how many of them must differ."""
+MAX_REQUESTS = 128
+"""Requests of one person at a time, event streams included, so that there are connections left for others."""
 MAX_PATH = 2000
 """Bytes of path and query; the longest of ours has 100."""
 READING = ("GET", "HEAD", "OPTIONS")
@@ -106,6 +109,7 @@ class Gate:
         self._any_address = any_address
         self._upload_bytes = upload_bytes
         self._throttle = Throttle()
+        self._busy: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -117,7 +121,11 @@ class Gate:
         limit = self._upload_bytes if scope["path"].startswith("/v1/blobs/") else MAX_JSON
         judged = self._judge(scope, address, limit)
         if isinstance(judged, Person):
-            await self._let_in(judged, address, scope, _Body(limit, receive, send))
+            self._busy[judged.name] += 1
+            try:
+                await self._let_in(judged, address, scope, _Body(limit, receive, send))
+            finally:
+                self._busy[judged.name] -= 1
         else:
             await self._turn_away(judged, address, scope, receive, send)
 
@@ -177,6 +185,9 @@ class Gate:
         if person is None:
             fix = f"Use the token that the file “token” in the server's data folder holds, or {TOKEN_VARIABLE}."
             return Refusal(401, "The token is missing or wrong", fix, "wrong-token")
+        if not person.admin and self._busy[person.name] >= MAX_REQUESTS:
+            fix = "Close what reads events, or wait for answers."
+            return Refusal(429, f"{MAX_REQUESTS} requests of yours are not answered yet", fix, "too-many-requests")
         if _length(scope["headers"]) > limit:
             return Refusal(413, f"The body is larger than {limit:,} bytes", "Send less.", "upload-too-large")
         return person

@@ -64,10 +64,20 @@ class People:
     """All calls may come from any thread; other processes (`serve tokens`) may change the file meanwhile."""
 
     def __init__(self, path: Path) -> None:
+        """Raises UserError `people-damaged`, and sqlite3.OperationalError when the disk is full."""
         self._lock = threading.Lock()
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
-        self._db.executescript("PRAGMA journal_mode=WAL;" + TABLES)
+        try:
+            self._db.executescript("PRAGMA journal_mode=WAL;" + TABLES)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"The list of people, {path}, cannot be read: {error}",
+                fix="Restore it, or move it away and make everybody a new token; jobs keep their owners.",
+                code="people-damaged",
+            ) from error
 
     def close(self) -> None:
         with self._lock:

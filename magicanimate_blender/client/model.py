@@ -158,7 +158,7 @@ class JobResult:
 
 @dataclass(frozen=True)
 class Job:
-    """Times are seconds since the epoch by the server's clock."""
+    """Times are seconds since the epoch by the server's clock. wait_s: until a queued job is expected to start."""
 
     id: str
     state: JobState
@@ -172,6 +172,7 @@ class Job:
     notes: tuple[str, ...] = ()
     problem: Problem | None = None
     result: JobResult | None = None
+    wait_s: float | None = None
 
     @property
     def ended(self) -> bool:

@@ -32,6 +32,7 @@ MENDS: Mapping[str, Mend] = {
     "server-in-use": Mend("magicanimate.stop_server", "Stop the Server"),
     "out-of-memory": Mend("magicanimate.free_memory", "Free Memory"),
     "offline": GO_ONLINE,
+    "certificate-changed": Mend("magicanimate.trust_certificate", "Trust the New Certificate"),
     "half-drawn": Mend("magicanimate.animate", "Animate"),
     **dict.fromkeys(
         (

@@ -1,7 +1,9 @@
 """Two people at one server: what is whose, whose turn it is, and what was done by whom."""
 
+import contextlib
 import hashlib
 import json
+import socket
 import sqlite3
 import stat
 import threading
@@ -11,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from inference_server.api.security import MAX_REQUESTS
 from inference_server.jobs.people import People
 from tests.inference_server.api.people import guest, tokens
-from tests.inference_server.conftest import reference_png
+from tests.inference_server.conftest import reference_png, wait_until
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> None:
@@ -195,7 +198,12 @@ def test_tokens_are_kept_as_hashes_and_end_at_once(shared):
     assert "carol  100 jobs, 50 GB" in tokens(shared, "list").stdout
     again = tokens(shared, "add", "carol")
     assert (again.returncode, "carol has a token. Revoke it first." in again.stderr) == (2, True)
-    assert tokens(shared, "revoke", "carol").returncode == 0
+    with carol.http.stream("GET", "/v1/events") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        assert tokens(shared, "revoke", "carol").returncode == 0
+        shared.alice.submit(frames=1)  # something happens
+        assert not [line for line in lines if line.startswith("data:")]  # and the stream ends
     refused(carol.http.get("/v1/jobs"), 401, "wrong-token")
     gone = tokens(shared, "revoke", "carol")
     assert (gone.returncode, "Nobody is called 'carol'" in gone.stderr) == (2, True)
@@ -222,6 +230,21 @@ def test_one_person_cannot_fill_queue_or_disk(start_server):
     assert server.http.put(f"/v1/jobs/{uuid.uuid4()}", json=server.body(frames=1)).status_code == 201
 
 
+def test_one_person_cannot_take_all_connections(start_server):
+    server = start_server()
+    bob = guest(server, "bob")
+    host, port = server.url.removeprefix("http://").split(":")
+    request = f"GET /v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {bob.token}\r\n\r\n".encode()
+    with contextlib.ExitStack() as opened:
+        streams = [opened.enter_context(socket.create_connection((host, int(port)), 20)) for _ in range(MAX_REQUESTS)]
+        for stream in streams:
+            stream.sendall(request)
+            assert b"200 OK" in stream.recv(1000)
+        refused(bob.http.get("/v1/jobs"), 429, "too-many-requests")
+        assert server.http.get("/v1/jobs").status_code == 200
+    wait_until(lambda: bob.http.get("/v1/jobs").status_code == 200, 20)
+
+
 def test_a_store_of_one_person_stays_theirs(start_server):
     """What was there before anybody else had a token belongs to the admin."""
     server = start_server()
@@ -231,6 +254,14 @@ def test_a_store_of_one_person_stays_theirs(start_server):
     assert bob.http.get("/v1/jobs").json() == []
     assert bob.http.get(f"/v1/jobs/{job}/frames/0.png").status_code == 404
     assert server.http.get(f"/v1/jobs/{job}/frames/0.png").status_code == 200
+
+
+def test_a_damaged_list_of_people_lets_nobody_in_and_is_told(start_server, tmp_path):
+    (tmp_path / "people.sqlite3").write_bytes(b"not a database, but long enough to look like one" * 100)
+    with pytest.raises(AssertionError, match=r"error: The list of people, .* cannot be read") as told:
+        start_server(data=tmp_path)
+    assert "Traceback" not in str(told.value)
+    assert (tmp_path / "people.sqlite3").read_bytes().startswith(b"not a database")
 
 
 def test_uploads_that_are_cleaned_up_are_forgotten(tmp_path: Path):

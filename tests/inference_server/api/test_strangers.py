@@ -179,7 +179,11 @@ def test_a_port_that_is_none_is_told(start_server, tmp_path, port):
 def test_other_addresses_need_a_flag_and_are_announced(start_server, tmp_path):
     with pytest.raises(AssertionError, match="allow-remote"):
         start_server("--host", "0.0.0.0", data=tmp_path / "a")
-    open_server = start_server("--host", "0.0.0.0", "--allow-remote", "--allow-host", "farm", data=tmp_path / "b")
+    with pytest.raises(AssertionError, match=r"without encryption\. Give --tls-cert .* or add --insecure"):
+        start_server("--host", "0.0.0.0", "--allow-remote", data=tmp_path / "a")
+    open_server = start_server(
+        "--host", "0.0.0.0", "--allow-remote", "--insecure", "--allow-host", "farm", data=tmp_path / "b"
+    )
     console = (tmp_path / "b" / "console.log").read_text()
     assert "WARNING" in console
     assert "token" in console
