@@ -88,7 +88,7 @@ class LocalServer:
 
     def _start(self, stop: threading.Event) -> Running:
         folder = self.installation.folder
-        folder.data.mkdir(parents=True, exist_ok=True)
+        folder.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.log.is_file() and folder.log.stat().st_size > LOG_LIMIT:
             folder.log.replace(folder.log.with_suffix(".old.log"))
         process, begin = self._spawn()
