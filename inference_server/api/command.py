@@ -71,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave so much of the disk free (default: %(default)s)")  # fmt: skip
     parser.add_argument("--keep-days", type=float, default=default.keep.days, help="keep results so long")
     parser.add_argument("--keep-gb", type=float, default=default.keep.bytes / 1e9, help="keep results up to this size")
+    parser.add_argument("--signing-cert", type=Path, metavar="PEM",
+                        help="certificate chain for content credentials (default: this computer's own)")  # fmt: skip
+    parser.add_argument("--signing-key", type=Path, metavar="PEM", help="the key of --signing-cert")
     parser.add_argument("--verbose", action="store_true")
     what = parser.add_subparsers(dest="serve_command", metavar="tokens")
     tokens.add_arguments(what.add_parser("tokens", help="a token for each person who shares the server"))
@@ -89,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace, worker_command: Sequence[str] = WORKER) -> int:
     """Serve until told to stop. Raises UserError for a data folder in use, a taken port, an open address."""
     check_address(args)
+    check_signing(args)
     fingerprint = check_certificate(args.tls_cert, args.tls_key)
     folder = DataFolder(args.data_dir)
     with told_when_full(folder):
@@ -120,6 +124,17 @@ def _serve_folder(
         lock.release()
     log.info("stopped")
     return 0
+
+
+def check_signing(args: argparse.Namespace) -> None:
+    """Raises UserError `bad-signing-key` unless both files are given and can sign a picture, or none is."""
+    if args.signing_cert is None and args.signing_key is None:
+        return
+    if args.signing_cert is None or args.signing_key is None:
+        raise UserError("Of --signing-cert and --signing-key one is missing", fix="Give both.", code="bad-signing-key")
+    from inference_server.provenance.credentials import check_signer  # c2pa takes time to load
+
+    check_signer(args.signing_cert, args.signing_key)
 
 
 def check_address(args: argparse.Namespace) -> None:
@@ -285,6 +300,7 @@ def worker_options(args: argparse.Namespace, command: Sequence[str]) -> WorkerOp
         cancel_wait=args.cancel_wait,
         step_limit=args.step_limit,
         disk_reserve=args.disk_reserve * 2**20,
+        signing=(args.signing_cert.resolve(), args.signing_key.resolve()) if args.signing_cert else None,
         keep=Keep(days=args.keep_days, bytes=int(args.keep_gb * 1e9)),
     )
 

@@ -29,6 +29,7 @@ STATUS = {
     "job-in-use": 409,
     "job-unreadable": 409,
     "result-in-use": 409,
+    "blob-in-use": 409,
     "weights-in-use": 409,
     "not-ended": 409,
     "blob-missing": 409,

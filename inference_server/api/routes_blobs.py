@@ -59,3 +59,10 @@ async def put_blob(sha256: Digest, request: Request, context: InContext, person:
         await run_sync(upload.finish, check, limiter=context.checks)
         blobs.note_upload(sha256, person)
     return Response(status_code=201)
+
+
+@router.delete("/{sha256}", response_class=Response, responses={204: {"description": "Erased"}}, status_code=204)
+def erase_blob(sha256: Digest, context: InContext, person: ByPerson) -> Response:
+    """Erase a picture at once, with every job of yours that was made from it and all their results."""
+    context.service.erase_picture(sha256, person)
+    return Response(status_code=204)

@@ -20,6 +20,8 @@ from inference_server.media.fit import fit_image, fit_labels
 from inference_server.media.images import read_image
 from inference_server.media.labels import LabelClip, read_label_clip
 from inference_server.media.video import check_fps
+from inference_server.provenance.credentials import Credentials
+from inference_server.provenance.identity import local_identity
 from inference_server.provenance.recipe import make_recipe, sha256_of, write_recipe
 from inference_server.weights.catalogue import CATALOGUE
 from inference_server.weights.library import WeightsLibrary
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part maps: a video or a folder of PNGs",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for frames/, video.mp4 and recipe.json")
+    parser.add_argument("--consent", action="store_true", help="I have the right to use this person's picture")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier result in --out")
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="output size (default: what the weights want)")
     parser.add_argument(
@@ -100,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
     """Every argument is checked before anything is computed or written. Raises UserError."""
     folder, weights = find_weights(args.weights)
     settings = read_settings(args, weights)
+    ask_consent(agreed=args.consent)
     out = OutputFolder(args.out)
     out.check(overwrite=args.overwrite)
     if args.fps is not None:
@@ -127,6 +131,19 @@ def run(args: argparse.Namespace) -> int:
             code="out-of-memory",
         ) from error
     return 0
+
+
+def ask_consent(*, agreed: bool) -> None:
+    """Raises UserError `consent-required` where nobody can answer, or where the answer is no."""
+    if not agreed and sys.stdin.isatty():
+        print("Do you have the right to use this person's picture? [y/N] ", end="", file=sys.stderr, flush=True)
+        agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not agreed:
+        raise UserError(
+            "The right to use this person's picture was not stated",
+            fix="Add --consent if you have it.",
+            code="consent-required",
+        )
 
 
 def find_weights(given: str) -> tuple[Path, WeightSet | None]:
@@ -190,10 +207,14 @@ def write_result(
     out: OutputFolder,
 ) -> None:
     """Frames as they are decoded, then video and recipe."""
+    reference, identity = sha256_of(args.reference), local_identity(default_data_dir() / "identity", print)
+    credentials = Credentials(identity, engine=MAGICANIMATE.id, weights=weights.name, reference=reference)
+    out.sign = credentials.sign_png
     task = Task(reference=inputs.reference, tracks={"densepose": inputs.labels}, settings=settings)
     with Bar() as bar:
         written = out.write_frames(engine.animate(task, bar.show))
     video = out.write_video(written, inputs.fps)
+    credentials.sign_mp4(video)
     height, width = inputs.reference.shape[:2]
     sources = (
         [args.densepose] if args.densepose.is_file() else sorted(p for p in args.densepose.iterdir() if p.is_file())
@@ -202,13 +223,14 @@ def write_result(
         engine=MAGICANIMATE.id,
         weights=weights.name,
         settings=settings,
-        reference=sha256_of(args.reference),
+        reference=reference,
         tracks={"densepose": [sha256_of(path) for path in sources]},
         frames=len(written),
         size=(width, height),
         fps=inputs.fps,
         description=engine.describe(),
         inputs={"fit": args.fit, "maps_off_palette": round(inputs.off_palette, 4)},
+        signer=identity.fingerprint,
     )
     write_recipe(out.folder / "recipe.json", recipe)
     print(video)

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_server.errors import UserError
-from inference_server.media.images import read_image, write_png
+from inference_server.media.files import write_bytes
+from inference_server.media.images import png_bytes, read_image
 from inference_server.media.video import write_mp4
 
 FRAME = re.compile(r"\d{6,}\.png")
@@ -22,8 +23,10 @@ FRAME = re.compile(r"\d{6,}\.png")
 class OutputFolder:
     """`frames.part` becomes `frames` once all frames are there, so that no half result looks whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sign: Callable[[bytes], bytes] = lambda png: png) -> None:
+        """sign: puts content credentials into a PNG."""
         self.folder = folder
+        self.sign = sign
         self.frames = folder / "frames"
         self.part = folder / "frames.part"
 
@@ -76,7 +79,7 @@ class OutputFolder:
             delete_frames(self.part)
             try:
                 for number, image in images:
-                    write_png(self.part / f"{number:06}.png", image)
+                    write_bytes(self.part / f"{number:06}.png", self.sign(png_bytes(image)))
             except BaseException:
                 self._keep_part()
                 raise

@@ -45,14 +45,19 @@ def check_job(
         )
     parse_settings(engine, body.settings)
     _check_tracks(body, engine, limits)
-    gone = blobs.missing(_hashes(body), person)
+    check_inputs(body, person, blobs)
+    _check_pictures(body, weights, blobs, store, limits)
+
+
+def check_inputs(body: JobBody, person: Person, blobs: Blobs) -> None:
+    """Raises UserError `blob-missing`."""
+    gone = blobs.missing(inputs_of(body), person)
     if gone:
         raise UserError(
             f"{len(gone)} of the job's inputs were not uploaded, first {gone[0]}",
             fix="Upload them with PUT /v1/blobs/{sha256}, then send the job again.",
             code="blob-missing",
         )
-    _check_pictures(body, weights, blobs, store, limits)
 
 
 def find_weight_set(engine: EngineInfo, weights: str) -> WeightSet:
@@ -137,7 +142,8 @@ def _check_pictures(body: JobBody, weights: WeightSet, blobs: Blobs, store: Stor
         store.add_checked_maps(fresh)
 
 
-def _hashes(body: JobBody) -> Iterator[str]:
+def inputs_of(body: JobBody) -> Iterator[str]:
+    """Hashes of the reference and of all maps."""
     yield body.reference
     for hashes in body.tracks.values():
         yield from hashes

@@ -1,6 +1,7 @@
 """Inputs by content hash: a name says what is in the file, so uploads can be repeated, resumed and shared."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,8 @@ from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.people import SINGLE, People, Person
 from inference_server.media.images import read_file
 from inference_server.media.limits import Limits
+
+log = logging.getLogger(__name__)
 
 
 class Blobs:
@@ -66,6 +69,19 @@ class Blobs:
                 f"The input {sha256[:12]}... is damaged on disk", fix="Send the job again.", code="blob-damaged"
             )
         return data
+
+    def erase(self, hashes: Iterable[str]) -> list[str]:
+        """Delete these blobs at once. Returns those that are gone; one that is open elsewhere (Windows) is not."""
+        gone = []
+        for digest in hashes:
+            try:
+                self._folder.blob(digest).unlink(missing_ok=True)
+                gone.append(digest)
+            except OSError as error:
+                log.error("input %s could not be deleted: %s", digest, error)
+        if self._people is not None:
+            self._people.forget_uploads(gone)
+        return gone
 
     def remove_unused(self, used: set[str], older_than: float) -> list[str]:
         """Delete blobs that no job names and that came before `older_than` (epoch seconds). Returns their hashes."""

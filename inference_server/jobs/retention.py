@@ -51,22 +51,23 @@ class CleanUp:
             record.id: self._sizes.get(record.id) or folder_bytes(service.folder.job(record.id)) for record in ended
         }
         total = sum(self._sizes.values())
-        kept_by_doubt = 0
+        kept_by_doubt, inputs = 0, set[str]()
         for record in ended:
             too_old = self._too_old(record, now)
             kept_by_doubt += too_old and not record.pinned
             if record.pinned or not ((too_old and by_age) or total > self._keep.bytes):
                 continue
             with contextlib.suppress(UserError):  # the base of a waiting job stays
-                service.delete(record.id)
+                inputs |= service.delete(record.id)
                 total -= self._sizes.pop(record.id)
                 log.info("job %s was deleted by clean-up (%s)", record.id, "age" if too_old else "size")
+        service.erase_inputs(inputs)
         self._tell(doubt, kept_by_doubt)
         if by_age:
             # Files carry the computer's time, which may have been set back since the server started.
             limit = min(now, time.time()) - BLOB_GRACE
             unused = service.blobs.remove_unused(service.store.used_blobs(), limit)
-            service.store.forget_maps(unused)
+            service.store.forget_inputs(unused)
 
     def _too_old(self, record: Brief, now: float) -> bool:
         return record.finished_at is not None and now - record.finished_at > self._keep.days * DAY

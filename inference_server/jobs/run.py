@@ -65,6 +65,7 @@ class JobRun:
         self.free_memory = free_memory
         self.frames_done: set[int] = set()
         self._preview_at = 0.0
+        self._signer = identity.fingerprint
         self._credentials = Credentials(
             identity,
             engine=self.body.engine,
@@ -147,9 +148,10 @@ class JobRun:
             os.rename(part, own)
 
     def save_frame(self, frame: int, image: NDArray[np.uint8]) -> None:
-        write_bytes(self.folder.frame(self.job, frame), self._credentials.sign_png(png_bytes(image)))
+        data = self._credentials.sign_png(png_bytes(image))
+        write_bytes(self.folder.frame(self.job, frame), data)
         self._frame_done(frame)
-        self._save_preview(image)
+        self._write_preview(data)
 
     def write_video(self) -> None:
         def frames() -> Iterator[NDArray[np.uint8]]:
@@ -177,6 +179,7 @@ class JobRun:
             fps=self.body.fps,
             description=description or self._base_description(),
             base=base,
+            signer=self._signer,
         )
         write_recipe(self.folder.job(self.job) / "recipe.json", recipe)
 
@@ -184,7 +187,7 @@ class JobRun:
         """What the engine calls after every step. Raises Cancelled to end the run."""
         self.check()
         if progress.preview is not None and time.monotonic() - self._preview_at > PREVIEW_EVERY:
-            self._save_preview(progress.preview)
+            self._write_preview(self._credentials.sign_png(png_bytes(progress.preview)))
         self._tell(progress.stage, progress.step, progress.steps)
 
     def _tell(self, stage: Stage, step: int = 0, steps: int = 0) -> None:
@@ -204,10 +207,11 @@ class JobRun:
         self.frames_done.add(frame)
         self.send(FrameDone(self.job, frame))
 
-    def _save_preview(self, image: NDArray[np.uint8]) -> None:
+    def _write_preview(self, data: bytes) -> None:
+        """data: a signed PNG."""
         self._preview_at = time.monotonic()
         with contextlib.suppress(PermissionError):  # Windows: somebody is reading the last one
-            write_bytes(self.folder.job(self.job) / "preview.png", self._credentials.sign_png(png_bytes(image)))
+            write_bytes(self.folder.job(self.job) / "preview.png", data)
 
     def _labels(self, hashes: Sequence[str]) -> NDArray[np.uint8]:
         """Part maps (F, H, W) in a file without a name, so that a long clip takes no memory."""

@@ -53,7 +53,8 @@ class WorkerOptions:
 
     command: how the worker is started. idle_unload: after how long without work it is stopped, and its memory freed.
     cancel_wait: how long a cancelled job may take to stop by itself. step_limit: silence after which it counts as hung.
-    disk_reserve: bytes left free, so that the server itself can always write.
+    disk_reserve: bytes left free, so that the server itself can always write. signing: PEM files of a certificate chain
+    and its key for content credentials, else this computer's own.
     """
 
     command: Sequence[str] = WORKER
@@ -62,6 +63,7 @@ class WorkerOptions:
     cancel_wait: float = 20.0
     step_limit: float = 3600.0
     disk_reserve: int = 256 * 2**20
+    signing: tuple[Path, Path] | None = None
     keep: Keep = field(default_factory=Keep)
 
 
@@ -256,6 +258,9 @@ class Scheduler:
         options = self.options
         command = [*options.command, "--data-dir", str(self.service.folder.root)]
         command += [*options.engine.arguments(), "--disk-reserve", str(options.disk_reserve)]
+        if options.signing is not None:
+            certificate, key = options.signing
+            command += ["--signing-cert", str(certificate), "--signing-key", str(key)]
         log_path = self.service.folder.logs / "worker.log"
         return WorkerProcess(command, log_path, lambda worker, report: self._inbox.put((worker, report)))
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from inference_server.engines.registry import find_engine
 from inference_server.errors import UserError
-from inference_server.jobs.admission import WeightsState, check_job
+from inference_server.jobs.admission import WeightsState, check_inputs, check_job
 from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.clock import Clock
 from inference_server.jobs.events import EventLog
@@ -97,6 +97,7 @@ class JobService:
             with self._lock:
                 existing = self._same(job, body, person)
                 if existing is None:
+                    check_inputs(body, person, self.blobs)  # again: some may have been erased meanwhile
                     self.folder.remove_job(job)  # a deleted job of this name may have left files
                     record = self.store.add(job, body, self.clock.now(), person.name)
                     self._note_beside_result(record)
@@ -129,11 +130,11 @@ class JobService:
                 self.save(replace(record, cancelling=True))  # so that it is remembered whatever is killed now
                 self.on_change()
                 return "cancelled"
-        self.delete(job)
+        self.erase_inputs(self.delete(job))
         return "deleted"
 
-    def delete(self, job: UUID) -> None:
-        """Drop an ended job with its files.
+    def delete(self, job: UUID) -> set[str]:
+        """Drop an ended job with its files. Returns the hashes of its inputs, for `erase_inputs`.
 
         Raises UserError `job-in-use` if a waiting job builds on it, `result-in-use` if its files cannot be moved.
         """
@@ -145,6 +146,7 @@ class JobService:
                     code="job-in-use",
                 )
             self.owner_of(job)  # its `removed` event is for them alone
+            inputs = self.store.inputs(job)
             doomed = self.folder.set_aside(job)
             try:
                 self.store.delete(job)
@@ -154,6 +156,39 @@ class JobService:
             self._unsaved.pop(job, None)
             self.events.job_removed(job)
         self.folder.drop(doomed)  # without the lock: a long clip takes seconds
+        return inputs
+
+    def erase_inputs(self, inputs: set[str]) -> None:
+        """Delete those pictures and maps at once that no job names any more, with the consents for them."""
+        if not inputs:
+            return
+        with self._lock:
+            gone = self.blobs.erase(inputs - self.store.used_blobs())
+            self.store.forget_inputs(gone)
+
+    def erase_picture(self, sha256: str, person: Person = SINGLE) -> int:
+        """Delete a reference picture with every job of a person's (an admin: of anybody's) that was made from it.
+
+        Returns the number of jobs. Waiting ones are cancelled. Raises UserError `no-such-blob`, and `blob-in-use`
+        while one is running, `result-in-use`, `job-in-use`: what was deleted until then is gone.
+        """
+        with self._lock:
+            jobs = [row for row in self.store.made_from(sha256) if person.may_see(row.owner)]
+            if not jobs and self.blobs.missing([sha256], person):
+                raise UserError("There is no such input", fix="Nothing is left to erase.", code="no-such-blob")
+            running = [row for row in jobs if row.state == "running"]
+            if running:
+                raise UserError(
+                    f"Job {running[0].id} is being computed from this picture",
+                    fix="Cancel it and wait until it has stopped, then erase the picture again.",
+                    code="blob-in-use",
+                )
+            for row in jobs:
+                if row.state == "queued":
+                    self._end(self.record(row.id), "cancelled")
+        inputs = {sha256}.union(*(self.delete(row.id) for row in jobs))
+        self.erase_inputs(inputs)
+        return len(jobs)
 
     def retry(self, job: UUID) -> Job:
         """Queue a failed or cancelled job again; it goes on from its last step. Raises `no-such-job`, `not-ended`."""

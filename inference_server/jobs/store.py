@@ -276,10 +276,6 @@ class Store:
             rows = [(digest, *size) for digest, size in maps.items()]
             db.executemany("INSERT OR IGNORE INTO checked_maps VALUES (?, ?, ?)", rows)
 
-    def forget_maps(self, digests: Iterable[str]) -> None:
-        with self._transaction() as db:
-            db.executemany("DELETE FROM checked_maps WHERE sha256 = ?", [(digest,) for digest in digests])
-
     def consent_given_at(self, reference: str, owner: str = "") -> float | None:
         query = "SELECT given_at FROM consents WHERE reference = ? AND owner = ?"
         with self._lock:
@@ -293,6 +289,23 @@ class Store:
             for (body,) in self._connection.execute("SELECT body FROM bodies"):
                 used.update(HASH.findall(body))
         return used
+
+    def inputs(self, job: UUID) -> set[str]:
+        """Hashes that a job names, one that cannot be read included."""
+        with self._lock:
+            row = self._connection.execute("SELECT body FROM bodies WHERE id = ?", (str(job),)).fetchone()
+        return set(HASH.findall(row[0])) if row else set()
+
+    def made_from(self, reference: str) -> list[Brief]:
+        """Jobs with this reference picture, oldest first."""
+        return self._briefs("WHERE instr(outline, ?) ORDER BY number", (reference,))
+
+    def forget_inputs(self, hashes: Iterable[str]) -> None:
+        """Drop what was noted about inputs that are gone: sizes of maps, consents for pictures."""
+        with self._transaction() as db:
+            values = [(digest,) for digest in hashes]
+            db.executemany("DELETE FROM checked_maps WHERE sha256 = ?", values)
+            db.executemany("DELETE FROM consents WHERE reference = ?", values)
 
     def _briefs(self, rest: str, values: Iterable[Any]) -> list[Brief]:
         with self._lock:

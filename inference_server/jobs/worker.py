@@ -27,7 +27,7 @@ from inference_server.jobs.lock import ProcessLock
 from inference_server.jobs.messages import Cancel, Failed, Note, Ready, Report, Run, Stop, Stopped, decode, encode
 from inference_server.jobs.run import JobRun
 from inference_server.media.limits import SERVER_LIMITS
-from inference_server.provenance.identity import local_identity
+from inference_server.provenance.identity import Identity, given_identity, local_identity
 
 LOCK_WAIT = 10.0
 """Seconds that an earlier worker, whose server is gone, gets to notice and end."""
@@ -95,6 +95,12 @@ class Worker:
         free = self.describe(self.options.device).get("memory_free")
         return None if free is None else int(free)
 
+    def identity(self, job: UUID) -> Identity:
+        """Who signs this job's results."""
+        if self.options.signing_cert is not None:
+            return given_identity(self.options.signing_cert, self.options.signing_key)
+        return local_identity(self.folder.identity, lambda text: self.send(Note(job, text)))
+
     def _do(self, command: Run) -> None:
         job = command.job
         log.info("job %s starts", job)
@@ -147,7 +153,7 @@ class Worker:
             command,
             folder=self.folder,
             limits=SERVER_LIMITS,
-            identity=local_identity(self.folder.identity),
+            identity=self.identity(command.job),
             load=lambda info: self.engine(info, command.weights_folder, low_memory),
             check=lambda: self.check(command.job),
             send=self.send,
@@ -199,6 +205,8 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True)
     EngineOptions.add_arguments(parser)
     parser.add_argument("--disk-reserve", type=int, default=0, metavar="BYTES")
+    parser.add_argument("--signing-cert", type=Path)
+    parser.add_argument("--signing-key", type=Path)
     return parser.parse_args(argv)
 
 

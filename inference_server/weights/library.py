@@ -122,7 +122,7 @@ class WeightsLibrary:
             process = subprocess.Popen(
                 python_command("inference_server.weights.tasks", kind, entry.id, str(tree)),
                 stdout=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # open for as long as this process lives
                 env=python_environment(),
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -143,12 +143,24 @@ class WeightsLibrary:
             task.process.wait(10)
 
     def delete(self, weights: str) -> None:
-        """Remove the files; links to a user's own files go, the files stay. Raises UserError `bundled`."""
+        """Remove the files; links to a user's own files go, the files stay.
+
+        Raises UserError `bundled`, `weights-in-use` naming a file that cannot be deleted; deleting again goes on.
+        """
         entry = self._own(weights)
         self.stop(weights)
         with self._lock:
             self._tasks.pop(weights, None)
-            shutil.rmtree(self.root / entry.id, ignore_errors=True)
+            try:
+                shutil.rmtree(self.root / entry.id)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise UserError(
+                    f"{entry.title} cannot be deleted: {error.filename}: {(error.strerror or str(error)).lower()}",
+                    fix="Free Memory ends the process that has the weights loaded; then delete them again.",
+                    code="weights-in-use",
+                ) from error
 
     def close(self) -> None:
         for weights in list(self._tasks):
@@ -169,7 +181,11 @@ class WeightsLibrary:
     def _follow(self, entry: Entry, task: Task) -> None:
         assert task.process.stdout is not None
         for line in task.process.stdout:
-            message: dict[str, Any] = json.loads(line)
+            try:
+                message: dict[str, Any] = dict(json.loads(line))
+            except (ValueError, TypeError):
+                log.warning("weights %s: the %s process wrote what is no message: %.100r", entry.id, task.kind, line)
+                continue
             with self._lock:
                 task.done_bytes = message.get("done_bytes", task.done_bytes)
                 task.total_bytes = message.get("total_bytes", task.total_bytes)

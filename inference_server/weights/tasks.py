@@ -6,7 +6,9 @@ It writes one JSON object a line: progress, `{"note": ...}`, at last `{"state": 
 
 import argparse
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +16,10 @@ from pathlib import Path
 from inference_server.errors import UserError
 from inference_server.weights.catalogue import Entry, find_entry
 from inference_server.weights.manifest import Manifest, hash_file
+
+MAX_JSON = 16 * 2**20
+"""Bytes of a configuration or vocabulary; the largest published one has 1 MB."""
+ORPHANED = 3
 
 Tell = Callable[[int, int], None]
 """Bytes done, bytes in all."""
@@ -52,7 +58,11 @@ def compare_hashes(entry: Entry, tree: Path, tell: Tell) -> None:
 
 
 def require_all(entry: Entry, tree: Path) -> list[Path]:
-    """Every file of the set that is there. Raises UserError `weights-missing` naming the first that is not there."""
+    """Every file of the set that is there.
+
+    Raises UserError `weights-missing` naming the first that is not there, `weights-unreadable` for a text file that is
+    too large to be one: reading it would take all memory.
+    """
     for part in entry.parts:
         if part.find(tree) is None:
             raise UserError(
@@ -60,7 +70,26 @@ def require_all(entry: Entry, tree: Path) -> list[Path]:
                 fix=f"Fetch the set: python -m inference_server weights pull {entry.id}",
                 code="weights-missing",
             )
-    return [path for path in entry.files(tree) if path is not None]
+    files = [path for path in entry.files(tree) if path is not None]
+    for path in files:
+        if path.suffix == ".json" and path.stat().st_size > MAX_JSON:
+            raise UserError(
+                f"{path} has {path.stat().st_size / 2**20:.0f} MiB, which no configuration has",
+                fix=f"Delete the weights {entry.title!r} and fetch them again.",
+                code="weights-unreadable",
+            )
+    return files
+
+
+def end_with_parent() -> None:
+    """A thread that waits for the end of stdin, which is a pipe from the parent, and ends this process then."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def check_headers(entry: Entry, tree: Path) -> Sequence[str]:
@@ -118,6 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("weights")
     parser.add_argument("tree", type=Path)
     options = parser.parse_args(argv)
+    if argv is None:
+        end_with_parent()
     said = 0.0
 
     def tell(done: int, total: int) -> None:

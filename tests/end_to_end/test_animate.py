@@ -13,6 +13,8 @@ from PIL import Image
 
 from inference_server import cli
 from inference_server.media.labels import PALETTE
+from inference_server.provenance.credentials import read_credentials
+from inference_server.provenance.identity import local_identity
 
 QUICK = ["--size", "64x64", "--steps", "1"]
 
@@ -36,7 +38,7 @@ def part_maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(weights: Path, reference: Path, densepose: Path, out: Path) -> list[str]:
     places = {"--weights": weights, "--reference": reference, "--densepose": densepose, "--out": out}
-    return ["animate", *(str(word) for pair in places.items() for word in pair), *QUICK]
+    return ["animate", "--consent", *(str(word) for pair in places.items() for word in pair), *QUICK]
 
 
 def test_a_real_clip_to_its_last_frame(real_data: Path, golden_weights: Path, tmp_path: Path) -> None:
@@ -130,6 +132,29 @@ def test_a_weight_file_that_was_cut_short_is_named(
     bad = weights / "MagicAnimate/densepose_controlnet/diffusion_pytorch_model.safetensors"
     bad.write_bytes(bad.read_bytes()[:-1000])
     refuses(command(weights, picture, part_maps, tmp_path / "out"), str(bad.relative_to(weights)), capsys)
+
+
+def test_no_picture_is_used_without_consent(
+    picture: Path, part_maps: Path, golden_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [word for word in command(golden_weights, picture, part_maps, tmp_path / "out") if word != "--consent"]
+    refuses(arguments, "--consent", capsys)
+
+
+def test_results_carry_content_credentials(
+    picture: Path, part_maps: Path, golden_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    out = tmp_path / "out"
+    assert cli.main(command(golden_weights, picture, part_maps, out)) == 0
+    recipe = json.loads((out / "recipe.json").read_text())
+    for path in [*sorted((out / "frames").iterdir()), out / "video.mp4"]:
+        found = read_credentials(path)
+        assert found is not None, path
+        assert not found["problems"] or all("untrusted" in each["code"] for each in found["problems"])
+        assert recipe["reference"] in json.dumps(found["assertions"])
+    identity = local_identity(tmp_path / "home" / "magicanimate" / "identity")
+    assert recipe["signer"] == identity.fingerprint
 
 
 def test_a_folder_without_weights_is_named(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parent.parent / "faults" / "faults.c"
+SOURCE = Path(__file__).resolve().parent / "faults.c"
 
 
 @pytest.fixture(scope="session")
