@@ -137,7 +137,8 @@ class Gate:
                 self._audit.request(person, address, scope["method"], scope["path"], message["status"])
             await body.send(message)
 
-        is_change = scope["method"] not in READING and not scope["path"].startswith("/v1/blobs/")
+        is_upload = scope["method"] == "PUT" and scope["path"].startswith("/v1/blobs/")  # its job is noted
+        is_change = scope["method"] not in READING and not is_upload
         await self._app(scope, body.receive, send)
 
     async def _turn_away(self, refusal: Refusal, address: str, scope: Scope, receive: Receive, send: Send) -> None:
