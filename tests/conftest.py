@@ -39,6 +39,15 @@ def machine_environment() -> Iterator[dict[str, str]]:
         patch.setenv("PIP_CONFIG_FILE", os.devnull)  # which also keeps pip from its other files
         patch.setenv("PIP_NO_INDEX", "1")
         yield before
+REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real DensePose clips and pictures of people, which REAL_DATA names; not part of the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the real clips are not here: {REAL_DATA}")
+    return REAL_DATA
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,8 @@ def create_app(context: Context, *, token: str, hosts: Iterable[str] = (), any_a
     return Gate(
         create_api(context),
         token=token,
+        people=context.people,
+        audit=context.audit,
         hosts=hosts,
         any_address=any_address,
         upload_bytes=context.limits.upload_bytes,

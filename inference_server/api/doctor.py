@@ -65,6 +65,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     yield check_packages()
     yield from check_device(describe_device, nvidia_driver)
     yield from check_folder(folder)
+    yield check_identity(folder)
     yield from check_weights(folder)
     yield check_port(folder, args.port)
 
@@ -139,6 +140,21 @@ def check_folder(folder: DataFolder) -> Iterator[Finding]:
         yield Finding("ok", "disk", f"{free / 1e9:.1f} GB are free in {folder.root}")
     if os.name == "posix" and folder.token.exists() and stat.S_IMODE(folder.token.stat().st_mode) & 0o077:
         yield Finding("warning", "token", "other users can read it", f"chmod 600 {folder.token}")
+
+
+def check_identity(folder: DataFolder) -> Finding:
+    """The fingerprint by which results of this server are known from those of a stranger with the same name."""
+    from inference_server.provenance.identity import local_identity
+
+    renewed: list[str] = []
+    try:
+        identity = local_identity(folder.identity, renewed.append)
+    except OSError as error:
+        return Finding("problem", "signing key", str(error), "Free some space, or choose another --data-dir.")
+    text = f"results are signed with this computer's own certificate, SHA-256 {identity.fingerprint}"
+    if renewed:
+        return Finding("warning", "signing key", f"{text}. {renewed[0]}", "Tell those who compare fingerprints.")
+    return Finding("ok", "signing key", text)
 
 
 def check_weights(folder: DataFolder) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details, each with its stable code and its way out."""
 
+import errno
 import logging
 import sqlite3
 from typing import Any
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from inference_server.api.logs import shown_path
 from inference_server.errors import UserError
 
 MEDIA_TYPE = "application/problem+json"
@@ -25,6 +27,10 @@ STATUS = {
     "unknown-weights": 404,
     "job-exists": 409,
     "job-in-use": 409,
+    "job-unreadable": 409,
+    "result-in-use": 409,
+    "blob-in-use": 409,
+    "weights-in-use": 409,
     "not-ended": 409,
     "blob-missing": 409,
     "weights-missing": 409,
@@ -33,6 +39,9 @@ STATUS = {
     "licence-not-accepted": 409,
     "bundled": 409,
     "upload-too-large": 413,
+    "quota-exceeded": 413,
+    "too-many-jobs": 429,
+    "admin-only": 403,
     "disk-full": 507,
 }
 
@@ -63,8 +72,11 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    414: "Address too long",
     422: "Not valid",
+    429: "Too many requests",
     500: "Server error",
+    503: "Not available",
     507: "No space",
 }
 
@@ -105,20 +117,29 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(sqlite3.OperationalError)
     async def _store(_: Request, error: sqlite3.OperationalError) -> Response:
         log.error("the job store: %s", error)
-        return problem(
-            507, f"The job could not be stored: {error}", fix="Free some space on the disk.", code="disk-full"
-        )
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return problem(507, "The disk is full", fix="Free some space on the disk.", code="disk-full")
+        fix = "Try again; if it stays so, see server.log in the server's logs folder."
+        return problem(503, f"The job store cannot be used: {error}", fix=fix, code="store-unavailable")
 
     @app.exception_handler(OSError)
     async def _system(_: Request, error: OSError) -> Response:
         log.error("a file: %s", error)
-        return problem(
-            507, f"A file could not be written: {error.strerror or error}", fix="Free some space.", code="disk-full"
-        )
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return problem(507, f"A file could not be written: {reason}", fix="Free some space.", code="disk-full")
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            fix = "Try again in a moment, or start the server with a higher limit on open files (ulimit -n)."
+            return problem(503, f"A file could not be opened: {reason}", fix=fix, code="too-many-files")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            fix = "Give the user that the server runs as the rights to its data folder."
+            return problem(500, f"A file of the server may not be used: {reason}", fix=fix, code="no-permission")
+        fix = "Try again; if it stays so, see server.log in the server's logs folder."
+        return problem(500, f"A file of the server could not be used: {reason}", fix=fix, code="file-error")
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        log.error("%s %s", request.method, shown_path(request.url.path), exc_info=error)
         return problem(
             500,
             f"The server made a mistake: {type(error).__name__}",

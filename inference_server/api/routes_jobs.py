@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Response
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, StreamingResponse
 
-from inference_server.api.context import Context, InContext
+from inference_server.api.context import ByPerson, Context, InContext, OwnJob
 from inference_server.api.schemas import PinRequest
+from inference_server.api.strict_json import StrictRoute
 from inference_server.errors import UserError
-from inference_server.jobs.model import Job, JobBody
+from inference_server.jobs.model import Job, JobBody, JobSummary
+from inference_server.jobs.people import Person
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,25 +30,28 @@ MP4: Responses = {
 TAR: Responses = {200: {"content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}}}}
 RECIPE: Responses = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
 
-router = APIRouter(prefix="/v1/jobs")
+router = APIRouter(prefix="/v1/jobs", route_class=StrictRoute)
 
 
 @router.put("/{job}", responses={201: {"model": Job, "description": "Created"}, 200: {"description": "It was there"}})
-def put_job(job: UUID, body: JobBody, response: Response, context: InContext) -> Job:
+async def put_job(job: UUID, body: JobBody, response: Response, context: InContext, person: ByPerson) -> Job:
     """Create a job under the client's own UUID. The same body again is the same job."""
-    created, is_new = context.service.create(job, body)
+    # Waits here, not in a thread: many jobs whose maps are decoded would take all threads from other requests.
+    created, is_new = await run_sync(_create, context, job, body, person, limiter=context.admissions)
     response.status_code = 201 if is_new else 200
     return created
 
 
 @router.get("")
-def list_jobs(context: InContext, limit: Annotated[int, Query(ge=1, le=10_000)] = 500) -> list[Job]:
-    """Newest first."""
-    return context.service.newest(limit)
+def list_jobs(
+    context: InContext, person: ByPerson, limit: Annotated[int, Query(ge=1, le=1000)] = 500, before: UUID | None = None
+) -> list[JobSummary]:
+    """Newest first. The next page: `before` with the last id of this one."""
+    return context.service.newest(limit, before=before, owner=None if person.admin else person.name)
 
 
 @router.get("/{job}")
-def get_job(job: UUID, context: InContext) -> Job:
+def get_job(job: OwnJob, context: InContext) -> Job:
     return context.service.get(job)
 
 
@@ -54,25 +60,25 @@ def get_job(job: UUID, context: InContext) -> Job:
     response_class=Response,
     responses={202: {"description": "It is being cancelled"}, 204: {"description": "Deleted with its result"}},
 )
-def delete_job(job: UUID, context: InContext) -> Response:
+def delete_job(job: OwnJob, context: InContext) -> Response:
     """Cancel it if it is queued or running, delete it with its result if it has ended."""
     return Response(status_code=202 if context.service.cancel_or_delete(job) == "cancelled" else 204)
 
 
 @router.post("/{job}/retry")
-def retry(job: UUID, context: InContext) -> Job:
+def retry(job: OwnJob, context: InContext) -> Job:
     """Queue a failed or cancelled job again; it goes on from its last step."""
     return context.service.retry(job)
 
 
 @router.post("/{job}/pin")
-def pin(job: UUID, request: PinRequest, context: InContext) -> Job:
+def pin(job: OwnJob, request: PinRequest, context: InContext) -> Job:
     """A pinned result is never deleted by clean-up."""
     return context.service.pin(job, request.pinned)
 
 
 @router.get("/{job}/frames/{frame}.png", response_class=FileResponse, responses=PNG)
-def frame(job: UUID, frame: Frame, context: InContext) -> FileResponse:
+def frame(job: OwnJob, frame: Frame, context: InContext) -> FileResponse:
     record = context.service.record(job)
     path = context.folder.frame(job, frame)
     if frame >= record.body.frames or not context.folder.is_ours(path):
@@ -86,7 +92,7 @@ def frame(job: UUID, frame: Frame, context: InContext) -> FileResponse:
 
 @router.get("/{job}/frames", response_class=StreamingResponse, responses=TAR)
 def frames(
-    job: UUID,
+    job: OwnJob,
     context: InContext,
     start: Annotated[int, Query(ge=0, le=MAX_FRAME)] = 0,
     stop: Annotated[int, Query(ge=0, le=MAX_FRAME)] = MAX_FRAME,
@@ -98,12 +104,12 @@ def frames(
 
 
 @router.get("/{job}/video.mp4", response_class=FileResponse, responses=MP4)
-def video(job: UUID, context: InContext) -> FileResponse:
+def video(job: OwnJob, context: InContext) -> FileResponse:
     return _result_file(context, job, "video.mp4", "video/mp4")
 
 
 @router.get("/{job}/preview.png", response_class=FileResponse, responses=PNG)
-def preview(job: UUID, context: InContext) -> FileResponse:
+def preview(job: OwnJob, context: InContext) -> FileResponse:
     return _result_file(context, job, "preview.png", "image/png")
 
 
@@ -112,9 +118,17 @@ def preview(job: UUID, context: InContext) -> FileResponse:
     response_class=FileResponse,
     responses=RECIPE,
 )
-def recipe(job: UUID, context: InContext) -> FileResponse:
+def recipe(job: OwnJob, context: InContext) -> FileResponse:
     """All settings, input hashes and versions from which the same frames come again."""
     return _result_file(context, job, "recipe.json", "application/json")
+
+
+def _create(context: Context, job: UUID, body: JobBody, person: Person) -> tuple[Job, bool]:
+    context.quotas.check_job(person, job)
+    created, is_new = context.service.create(job, body, person)
+    if is_new:
+        context.audit.write(person, "consent given", job=str(job), picture=body.reference)
+    return created, is_new
 
 
 def _result_file(context: Context, job: UUID, name: str, media_type: str) -> FileResponse:

@@ -6,7 +6,7 @@ import time
 from fastapi import APIRouter
 
 from inference_server import __version__
-from inference_server.api.context import Context, InContext
+from inference_server.api.context import ByAdmin, ByPerson, Context, InContext, require_admin
 from inference_server.api.schemas import (
     Device,
     DownloadInfo,
@@ -22,15 +22,16 @@ from inference_server.api.schemas import (
     WeightsInfo,
     WorkerInfo,
 )
+from inference_server.api.strict_json import StrictRoute
 from inference_server.engines.registry import ENGINES
 from inference_server.errors import UserError
 from inference_server.weights.catalogue import find_entry
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 
 @router.get("/server")
-def server(context: InContext) -> ServerInfo:
+def server(context: InContext, person: ByPerson) -> ServerInfo:
     """Cheap enough to ask every second."""
     limits, scheduler = context.limits, context.scheduler
     return ServerInfo(
@@ -43,26 +44,31 @@ def server(context: InContext) -> ServerInfo:
         worker=WorkerInfo(state=scheduler.worker_state, pid=scheduler.worker_pid),
         queue=queue_info(context),
         limits=LimitsInfo(upload_bytes=limits.upload_bytes, pixels=limits.pixels, frames=limits.frames),
+        notices=context.service.all_notices() if person.admin else [],
+        admin=person.admin,
     )
 
 
 @router.post("/server/unload", status_code=202)
-def unload(context: InContext) -> WorkerInfo:
+def unload(context: InContext, _: ByAdmin) -> WorkerInfo:
     """Free the weights' memory: the worker ends, now or after its job."""
     context.scheduler.unload()
     return WorkerInfo(state=context.scheduler.worker_state, pid=context.scheduler.worker_pid)
 
 
 @router.post("/server/shutdown", status_code=202)
-def shutdown(context: InContext) -> WorkerInfo:
+def shutdown(context: InContext, _: ByAdmin) -> WorkerInfo:
     """Stop gracefully; a running job goes on at the next start."""
     context.shut_down()
     return WorkerInfo(state=context.scheduler.worker_state, pid=context.scheduler.worker_pid)
 
 
 @router.patch("/queue")
-def change_queue(change: QueueRequest, context: InContext) -> QueueInfo:
-    context.service.change_queue(change.paused, change.order)
+def change_queue(change: QueueRequest, context: InContext, person: ByPerson) -> QueueInfo:
+    """Only an admin may pause it; the order that others give is that of their own jobs."""
+    if change.paused is not None:
+        require_admin(person)
+    context.service.change_queue(change.paused, change.order, None if person.admin else person.name)
     return queue_info(context)
 
 
@@ -100,27 +106,27 @@ def weights(context: InContext) -> list[WeightsInfo]:
 
 
 @router.post("/weights/{weights}/download", status_code=202)
-def download(weights: str, request: DownloadRequest, context: InContext) -> WeightsInfo:
+def download(weights: str, request: DownloadRequest, context: InContext, _: ByAdmin) -> WeightsInfo:
     """Start fetching; `GET /v1/weights` tells how far it is. A stopped download goes on where it was."""
     context.weights.start_download(weights, accept_licence=request.accept_licence)
     return weights_info(context, weights)
 
 
 @router.delete("/weights/{weights}/download")
-def stop_download(weights: str, context: InContext) -> WeightsInfo:
+def stop_download(weights: str, context: InContext, _: ByAdmin) -> WeightsInfo:
     context.weights.stop(weights)
     return weights_info(context, weights)
 
 
 @router.post("/weights/{weights}/verify", status_code=202)
-def verify(weights: str, context: InContext) -> WeightsInfo:
+def verify(weights: str, context: InContext, _: ByAdmin) -> WeightsInfo:
     """Start comparing all files with their hashes; progress as for a download."""
     context.weights.start(weights, "verify")
     return weights_info(context, weights)
 
 
 @router.delete("/weights/{weights}")
-def delete_weights(weights: str, context: InContext) -> WeightsInfo:
+def delete_weights(weights: str, context: InContext, _: ByAdmin) -> WeightsInfo:
     busy = {record.body.weights for record in context.service.store.in_state("queued", "running")}
     if weights in busy:
         raise UserError(

@@ -3,9 +3,9 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
-from inference_server.jobs.model import Wire
+from inference_server.jobs.model import Notice, Wire
 
 
 class Device(BaseModel):
@@ -48,6 +48,8 @@ class ServerInfo(BaseModel):
     worker: WorkerInfo
     queue: QueueInfo
     limits: LimitsInfo
+    admin: bool = Field(description="Whether this token's owner may pause, stop and unload, and sees everybody's jobs")
+    notices: list[Notice] = Field(description="What the artist should know about this server")
 
 
 class TrackInfo(BaseModel):
@@ -105,15 +107,15 @@ class WeightsInfo(BaseModel):
 
 
 class DownloadRequest(Wire):
-    accept_licence: bool = False
+    accept_licence: StrictBool = False
 
 
 class PinRequest(Wire):
-    pinned: bool
+    pinned: StrictBool
 
 
 class QueueRequest(Wire):
     """`order`: these queued jobs first, in this order; the others follow as they were."""
 
-    paused: bool | None = None
+    paused: StrictBool | None = None
     order: list[UUID] | None = Field(default=None, max_length=100_000)

@@ -10,8 +10,9 @@ from inference_server.engines.registry import find_engine
 from inference_server.errors import UserError
 from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.model import JobBody
+from inference_server.jobs.people import Person
 from inference_server.jobs.store import Store
-from inference_server.media.images import read_size
+from inference_server.media.images import read_image
 from inference_server.media.labels import read_labels
 from inference_server.media.limits import Limits
 
@@ -24,7 +25,9 @@ WeightsState = Callable[[str], str]
 """Weight set id -> ready, missing or invalid."""
 
 
-def check_job(body: JobBody, *, blobs: Blobs, store: Store, limits: Limits, weights_state: WeightsState) -> None:
+def check_job(
+    body: JobBody, *, person: Person, blobs: Blobs, store: Store, limits: Limits, weights_state: WeightsState
+) -> None:
     """Raises UserError with the first thing that is wrong. Decodes every map that was not decoded before."""
     if not body.consent:
         raise UserError(
@@ -42,14 +45,19 @@ def check_job(body: JobBody, *, blobs: Blobs, store: Store, limits: Limits, weig
         )
     parse_settings(engine, body.settings)
     _check_tracks(body, engine, limits)
-    gone = blobs.missing(_hashes(body))
+    check_inputs(body, person, blobs)
+    _check_pictures(body, weights, blobs, store, limits)
+
+
+def check_inputs(body: JobBody, person: Person, blobs: Blobs) -> None:
+    """Raises UserError `blob-missing`."""
+    gone = blobs.missing(inputs_of(body), person)
     if gone:
         raise UserError(
             f"{len(gone)} of the job's inputs were not uploaded, first {gone[0]}",
             fix="Upload them with PUT /v1/blobs/{sha256}, then send the job again.",
             code="blob-missing",
         )
-    _check_pictures(body, weights, blobs, store, limits)
 
 
 def find_weight_set(engine: EngineInfo, weights: str) -> WeightSet:
@@ -100,7 +108,8 @@ def _check_tracks(body: JobBody, engine: EngineInfo, limits: Limits) -> None:
 
 
 def _check_pictures(body: JobBody, weights: WeightSet, blobs: Blobs, store: Store, limits: Limits) -> None:
-    width, height = read_size(blobs.read(body.reference), name="The reference", max_pixels=limits.pixels)
+    picture = read_image(blobs.read(body.reference), name="The reference", max_pixels=limits.pixels)
+    height, width = picture.shape[:2]
     if width % weights.size_multiple or height % weights.size_multiple:
         raise UserError(
             f"The reference is {width} x {height}, and {weights.title} need multiples of {weights.size_multiple}",
@@ -133,7 +142,8 @@ def _check_pictures(body: JobBody, weights: WeightSet, blobs: Blobs, store: Stor
         store.add_checked_maps(fresh)
 
 
-def _hashes(body: JobBody) -> Iterator[str]:
+def inputs_of(body: JobBody) -> Iterator[str]:
+    """Hashes of the reference and of all maps."""
     yield body.reference
     for hashes in body.tracks.values():
         yield from hashes

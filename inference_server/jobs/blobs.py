@@ -1,6 +1,7 @@
 """Inputs by content hash: a name says what is in the file, so uploads can be repeated, resumed and shared."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -9,27 +10,42 @@ from pathlib import Path
 
 from inference_server.errors import UserError
 from inference_server.jobs.folder import DataFolder
+from inference_server.jobs.people import SINGLE, People, Person
 from inference_server.media.images import read_file
 from inference_server.media.limits import Limits
 
+log = logging.getLogger(__name__)
+
 
 class Blobs:
-    def __init__(self, folder: DataFolder, limits: Limits) -> None:
+    """A hash is no secret: whoever is no admin gets only at what they have uploaded themselves."""
+
+    def __init__(self, folder: DataFolder, limits: Limits, people: People | None = None) -> None:
         self._folder = folder
         self._limits = limits
+        self._people = people
 
-    def __contains__(self, sha256: str) -> bool:
-        return self._folder.is_ours(self._folder.blob(sha256))
-
-    def touch(self, sha256: str) -> bool:
-        """True if it is there; it then counts as new, so that clean-up leaves it for the job that is about to come."""
-        if sha256 not in self:
+    def touch(self, sha256: str, person: Person = SINGLE) -> bool:
+        """True if it is theirs; it then counts as new, so that clean-up leaves it for the job that is about to come."""
+        if self.missing([sha256], person):
             return False
         os.utime(self._folder.blob(sha256))
         return True
 
-    def missing(self, hashes: Iterable[str]) -> list[str]:
-        return [digest for digest in dict.fromkeys(hashes) if digest not in self]
+    def missing(self, hashes: Iterable[str], person: Person = SINGLE) -> list[str]:
+        wanted = list(dict.fromkeys(hashes))
+        if not person.admin and self._people is not None:
+            theirs = self._people.uploaded(person.name, wanted)
+        else:
+            theirs = set(wanted)
+        return [digest for digest in wanted if digest not in theirs or not self._is_here(digest)]
+
+    def note_upload(self, sha256: str, person: Person) -> None:
+        if not person.admin and self._people is not None:
+            self._people.add_upload(person.name, sha256, self._folder.blob(sha256).stat().st_size)
+
+    def _is_here(self, sha256: str) -> bool:
+        return self._folder.is_ours(self._folder.blob(sha256))
 
     @contextmanager
     def upload(self, sha256: str) -> Iterator["Upload"]:
@@ -54,6 +70,19 @@ class Blobs:
             )
         return data
 
+    def erase(self, hashes: Iterable[str]) -> list[str]:
+        """Delete these blobs at once. Returns those that are gone; one that is open elsewhere (Windows) is not."""
+        gone = []
+        for digest in hashes:
+            try:
+                self._folder.blob(digest).unlink(missing_ok=True)
+                gone.append(digest)
+            except OSError as error:
+                log.error("input %s could not be deleted: %s", digest, error)
+        if self._people is not None:
+            self._people.forget_uploads(gone)
+        return gone
+
     def remove_unused(self, used: set[str], older_than: float) -> list[str]:
         """Delete blobs that no job names and that came before `older_than` (epoch seconds). Returns their hashes."""
         removed = []
@@ -64,6 +93,8 @@ class Blobs:
                     removed.append(path.name)
             except OSError:
                 continue
+        if self._people is not None:
+            self._people.forget_uploads(removed)
         return removed
 
 

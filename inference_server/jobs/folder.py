@@ -1,5 +1,7 @@
 """The data folder: every path the server uses, made from hashes and ids only, never from a client's words."""
 
+import contextlib
+import errno
 import os
 import re
 import shutil
@@ -12,18 +14,20 @@ from uuid import UUID
 from inference_server.errors import UserError
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+RESERVE = 2**19
+"""Bytes of a file that is given up when the disk is full, so that results can still be deleted."""
 
 
 class DataFolder:
     """Layout:
 
-    token, server.json, server.lock, worker.lock, jobs.sqlite3
+    token, server.json, server.lock, worker.lock, jobs.sqlite3, people.sqlite3, reserve
     blobs/ab/abcdef...        inputs by hash
     incoming/                 uploads that are not complete
-    jobs/UUID/                frames/000000.png, video.mp4, preview.png, recipe.json, result.json, trajectory/
+    jobs/UUID/                job.json, frames/000000.png, video.mp4, preview.png, recipe.json, result.json, trajectory/
     weights/                  weight sets, their licences and hashes
     identity/                 key and certificates for content credentials
-    logs/                     server.log, worker.log
+    logs/                     server.log, worker.log, audit.log
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,6 +37,8 @@ class DataFolder:
         self.server_lock = self.root / "server.lock"
         self.worker_lock = self.root / "worker.lock"
         self.database = self.root / "jobs.sqlite3"
+        self.people = self.root / "people.sqlite3"
+        self.reserve = self.root / "reserve"
         self.blobs = self.root / "blobs"
         self.incoming = self.root / "incoming"
         self.jobs = self.root / "jobs"
@@ -44,6 +50,7 @@ class DataFolder:
         """Make what is missing, for this user alone, and drop leftovers of uploads. Raises UserError `data-folder`."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._keep_private()
             for folder in (self.blobs, self.incoming, self.jobs, self.weights, self.identity, self.logs):
                 folder.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
@@ -52,6 +59,27 @@ class DataFolder:
                 fix="Choose another with --data-dir.",
                 code="data-folder",
             ) from error
+
+    def _keep_private(self) -> None:
+        """The folder may have been made by another program, open to other users: only its owner may look into it."""
+        if os.name == "posix" and stat.S_IMODE(self.root.stat().st_mode) & 0o077:
+            self.root.chmod(0o700)
+
+    def keep_reserve(self) -> None:
+        """Make the reserve if there is room for it. Real bytes: a file of holes takes no space."""
+        if self.reserve.exists() or self.free_bytes() < 4 * RESERVE:
+            return
+        try:
+            self.reserve.write_bytes(os.urandom(RESERVE))
+        except OSError:
+            self.reserve.unlink(missing_ok=True)
+
+    def give_up_reserve(self) -> bool:
+        """True if there was one."""
+        with contextlib.suppress(OSError):
+            self.reserve.unlink()
+            return True
+        return False
 
     def blob(self, sha256: str) -> Path:
         if not SHA256.fullmatch(sha256):
@@ -92,25 +120,65 @@ class DataFolder:
         except OSError:
             return None
 
-    def remove_job(self, job: UUID) -> None:
-        """Delete a job's folder; a link in its place is dropped, not followed."""
+    def set_aside(self, job: UUID) -> Path | None:
+        """Take a job's folder away at once, to be deleted by `drop`. None where there is none.
+
+        A link in its place is dropped, not followed. Raises UserError `result-in-use`, and all is as it was: Windows
+        lets nobody move a folder in which a file is open.
+        """
         path = self.job(job)
-        if path.is_symlink():
-            path.unlink()
-            return
         doomed = self.incoming / f"deleted-{uuid.uuid4().hex}"
         try:
+            if path.is_symlink():
+                path.unlink()
+                return None
             os.rename(path, doomed)
         except FileNotFoundError:
-            return
-        shutil.rmtree(doomed, ignore_errors=True)
+            return None
+        except OSError as error:
+            raise UserError(
+                f"The result {job} cannot be deleted: {(error.strerror or str(error)).lower()}",
+                fix="Close the programs that have one of its files open, then delete it again.",
+                code="result-in-use",
+            ) from error
+        return doomed
+
+    def drop(self, doomed: Path | None) -> None:
+        """Delete what was set aside; what cannot be deleted yet is tried again by `clear_deleted`."""
+        if doomed is not None:
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def remove_job(self, job: UUID) -> None:
+        """Delete a job's folder. Raises UserError `result-in-use`."""
+        self.drop(self.set_aside(job))
+
+    def remove_parts(self, job: UUID) -> None:
+        """Delete what a killed worker left half written in an ended job's folder."""
+        folder = self.job(job)
+        shutil.rmtree(folder / "trajectory.part", ignore_errors=True)
+        for path in [folder / "draft.mp4", *folder.rglob(".*.part")]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def clear_deleted(self) -> None:
+        """Delete the rest of results whose files were open when they were deleted."""
+        for doomed in self.incoming.glob("deleted-*"):
+            shutil.rmtree(doomed, ignore_errors=True)
 
     def clear_incoming(self) -> None:
-        for entry in self.incoming.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+        """At a start: drop uploads that were not complete, and what a killed server left half written."""
+        for entry in [*self.incoming.iterdir(), *self.root.glob(".*.part"), *self.identity.glob(".*.part")]:
+            with contextlib.suppress(OSError):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """numpy tells a short write in words alone."""
+    short = error.errno is None and "requested and" in str(error)
+    return short or error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def disk_full(folder: DataFolder) -> UserError:

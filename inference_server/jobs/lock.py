@@ -1,65 +1,36 @@
 """One process at a time: a lock on a file that the system lets go when its holder dies, however it dies."""
 
+import contextlib
 import os
-import sys
-import time
 from pathlib import Path
-from typing import IO
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: IO[str]) -> bool:
-        try:
-            file.seek(_FAR)  # Windows locks are mandatory: lock a byte that nobody reads
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            return True
-        except OSError:
-            return False
-else:
-    import fcntl
-
-    def _try_lock(file: IO[str]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            return False
-
-
-_FAR = 2**30
+from filelock import FileLock, Timeout
 
 
 class ProcessLock:
-    """`path` holds the process id of whoever has it."""
+    """A lock on `path`, and beside it, in `path`.pid, the process id of whoever has it or had it last."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[str] | None = None
+        # Never a "soft" lock, which is a file that outlives its holder. Another thread may release it.
+        self._lock = FileLock(path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
+        self._pid = path.with_name(f"{path.name}.pid")
 
     def acquire(self, wait: float = 0.0) -> bool:
-        """Try for `wait` seconds."""
-        file = self._path.open("a+", encoding="ascii")
-        deadline = time.monotonic() + wait
-        while not _try_lock(file):
-            if time.monotonic() >= deadline:
-                file.close()
-                return False
-            time.sleep(0.05)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        self._file = file
+        """Try for `wait` seconds. Raises OSError where the file cannot be made."""
+        try:
+            self._lock.acquire(timeout=wait)
+        except Timeout:
+            return False
+        with contextlib.suppress(OSError):  # on a full disk it is empty, and names nobody
+            self._pid.write_text(str(os.getpid()), encoding="ascii")
         return True
 
     def holder(self) -> int | None:
-        """The process id that the file names; true only while `acquire` fails."""
+        """The process id that was written down; true only while `acquire` fails."""
         try:
-            return int(self._path.read_text(encoding="ascii"))
+            return int(self._pid.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
 
     def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._lock.release()

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(max_length=200)]
@@ -30,9 +30,9 @@ class JobBody(Wire):
     tracks: dict[Slug, Annotated[list[Sha256], Field(min_length=1)]] = Field(
         description="Track name -> one map per frame, for example densepose"
     )
-    fps: float = Field(default=24.0, gt=0, le=1000)
+    fps: float = Field(default=24.0, ge=0.01, le=1000)
     settings: dict[str, Any] = Field(default_factory=dict, description="By the engine's settings_schema")
-    consent: bool = Field(description="I have the right to use this person's picture")
+    consent: StrictBool = Field(description="I have the right to use this person's picture")
     name: Name = ""
     group: Name | None = None
     base_job: UUID | None = Field(default=None, description="A finished job of which unchanged frames are taken")
@@ -53,6 +53,33 @@ class JobBody(Wire):
         """Hashes of all tracks at a frame, in the order of track names."""
         return tuple(self.tracks[name][frame] for name in sorted(self.tracks))
 
+    def outline(self) -> "JobOutline":
+        return JobOutline(
+            engine=self.engine,
+            weights=self.weights,
+            reference=self.reference,
+            fps=self.fps,
+            settings=self.settings,
+            name=self.name,
+            group=self.group,
+            base_job=self.base_job,
+            frames=self.frames,
+        )
+
+
+class JobOutline(Wire):
+    """A job's body without its lists of frames, which take 70 kB at 1,000 frames: for lists and events."""
+
+    engine: Slug
+    weights: Slug
+    reference: Sha256
+    fps: float
+    settings: dict[str, Any]
+    name: Name = ""
+    group: Name | None = None
+    base_job: UUID | None = None
+    frames: int
+
 
 class JobProgress(Wire):
     stage: Stage = "waiting"
@@ -72,6 +99,14 @@ class JobProblem(Wire):
     code: str
 
 
+class Notice(Wire):
+    """What the artist should know about the server itself; `fix` is what can be done about it."""
+
+    code: str
+    detail: str
+    fix: str
+
+
 class JobResult(Wire):
     frames: int
     width: int
@@ -82,18 +117,30 @@ class JobResult(Wire):
     demo_weights: bool
 
 
-class Job(Wire):
+class JobFacts(Wire):
     """Times are seconds since the epoch. `position` counts the jobs ahead of a queued one."""
 
     id: UUID
     state: State
     position: int = 0
+    wait_s: float | None = Field(default=None, description="Expected seconds until a queued job is started")
     pinned: bool = False
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
-    body: JobBody
     progress: JobProgress
     notes: list[str] = Field(default_factory=list)
     problem: JobProblem | None = None
     result: JobResult | None = None
+
+
+class Job(JobFacts):
+    """A job with all that was asked for."""
+
+    body: JobBody
+
+
+class JobSummary(JobFacts):
+    """A job as lists and events show it: `body` is without tracks, redo and keep, and tells the number of frames."""
+
+    body: JobOutline

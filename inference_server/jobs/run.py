@@ -22,7 +22,7 @@ from inference_server.jobs.blobs import Blobs
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.messages import Advanced, Done, FrameDone, Report, Run
 from inference_server.jobs.model import JobBody, JobResult, Stage
-from inference_server.media.files import replacing, write_bytes
+from inference_server.media.files import replacing, sync, sync_tree, write_bytes, write_durably
 from inference_server.media.images import png_bytes, read_image
 from inference_server.media.labels import read_labels
 from inference_server.media.limits import Limits
@@ -65,6 +65,7 @@ class JobRun:
         self.free_memory = free_memory
         self.frames_done: set[int] = set()
         self._preview_at = 0.0
+        self._signer = identity.fingerprint
         self._credentials = Credentials(
             identity,
             engine=self.body.engine,
@@ -106,7 +107,11 @@ class JobRun:
             demo_weights=self.command.demo,
         )
         # Last of all: whoever finds it knows that the job is complete, whatever happened to the message.
-        write_bytes(self.folder.job(self.job) / "result.json", result.model_dump_json().encode())
+        # What it vouches for is on the disk by then, or a power cut could leave it beside empty frames.
+        sync_tree(self.folder.frames(self.job))
+        for name in ("video.mp4", "recipe.json"):
+            sync(self.folder.job(self.job) / name)
+        write_durably(self.folder.job(self.job) / "result.json", result.model_dump_json().encode())
         self.send(Done(self.job, result.model_dump()))
 
     def read_task(self, info: EngineInfo) -> Task:
@@ -143,9 +148,10 @@ class JobRun:
             os.rename(part, own)
 
     def save_frame(self, frame: int, image: NDArray[np.uint8]) -> None:
-        write_bytes(self.folder.frame(self.job, frame), self._credentials.sign_png(png_bytes(image)))
+        data = self._credentials.sign_png(png_bytes(image))
+        write_bytes(self.folder.frame(self.job, frame), data)
         self._frame_done(frame)
-        self._save_preview(image)
+        self._write_preview(data)
 
     def write_video(self) -> None:
         def frames() -> Iterator[NDArray[np.uint8]]:
@@ -173,6 +179,7 @@ class JobRun:
             fps=self.body.fps,
             description=description or self._base_description(),
             base=base,
+            signer=self._signer,
         )
         write_recipe(self.folder.job(self.job) / "recipe.json", recipe)
 
@@ -180,7 +187,7 @@ class JobRun:
         """What the engine calls after every step. Raises Cancelled to end the run."""
         self.check()
         if progress.preview is not None and time.monotonic() - self._preview_at > PREVIEW_EVERY:
-            self._save_preview(progress.preview)
+            self._write_preview(self._credentials.sign_png(png_bytes(progress.preview)))
         self._tell(progress.stage, progress.step, progress.steps)
 
     def _tell(self, stage: Stage, step: int = 0, steps: int = 0) -> None:
@@ -200,10 +207,11 @@ class JobRun:
         self.frames_done.add(frame)
         self.send(FrameDone(self.job, frame))
 
-    def _save_preview(self, image: NDArray[np.uint8]) -> None:
+    def _write_preview(self, data: bytes) -> None:
+        """data: a signed PNG."""
         self._preview_at = time.monotonic()
         with contextlib.suppress(PermissionError):  # Windows: somebody is reading the last one
-            write_bytes(self.folder.job(self.job) / "preview.png", self._credentials.sign_png(png_bytes(image)))
+            write_bytes(self.folder.job(self.job) / "preview.png", data)
 
     def _labels(self, hashes: Sequence[str]) -> NDArray[np.uint8]:
         """Part maps (F, H, W) in a file without a name, so that a long clip takes no memory."""

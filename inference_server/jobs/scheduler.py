@@ -31,7 +31,7 @@ from inference_server.jobs.model import JobResult
 from inference_server.jobs.partial import BasePlan, plan_base
 from inference_server.jobs.retention import CleanUp, Keep
 from inference_server.jobs.service import JobService
-from inference_server.jobs.store import Record
+from inference_server.jobs.store import Brief, Record
 from inference_server.jobs.worker_process import WORKER, WorkerProcess
 
 WorkerState = Literal["stopped", "starting", "idle", "busy"]
@@ -53,7 +53,8 @@ class WorkerOptions:
 
     command: how the worker is started. idle_unload: after how long without work it is stopped, and its memory freed.
     cancel_wait: how long a cancelled job may take to stop by itself. step_limit: silence after which it counts as hung.
-    disk_reserve: bytes left free, so that the server itself can always write.
+    disk_reserve: bytes left free, so that the server itself can always write. signing: PEM files of a certificate chain
+    and its key for content credentials, else this computer's own.
     """
 
     command: Sequence[str] = WORKER
@@ -62,6 +63,7 @@ class WorkerOptions:
     cancel_wait: float = 20.0
     step_limit: float = 3600.0
     disk_reserve: int = 256 * 2**20
+    signing: tuple[Path, Path] | None = None
     keep: Keep = field(default_factory=Keep)
 
 
@@ -69,7 +71,7 @@ class WorkerOptions:
 class Current:
     """The running job. heard: monotonic time of the last report."""
 
-    record: Record
+    record: Brief
     heard: float
     place: str = "loading 0 0"
     cancel_deadline: float | None = None
@@ -91,6 +93,7 @@ class Scheduler:
         self._stopping = threading.Event()
         self._clean_at = time.monotonic()
         self._cleaner = CleanUp(service, options.keep)
+        self._cleaning: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -103,6 +106,8 @@ class Scheduler:
         self._stopping.set()
         self._wake()
         self._thread.join(STOP_WAIT + 10)
+        if self._cleaning is not None:
+            self._cleaning.join(10)
 
     def unload(self) -> None:
         """Free the device's memory: stop the worker, now if it is idle, else when its job is done."""
@@ -176,8 +181,14 @@ class Scheduler:
         log.info("job %s goes to worker %s", record.id, self._worker.pid)
         self._worker.send(command)
 
+    def _earlier(self, record: Record, base: UUID) -> Record | None:
+        """The base, unless it is somebody else's: their frames must not get into this result."""
+        found = self.service.store.get(base)
+        return found if found is not None and record.owner in ("", found.owner) else None
+
     def _command(self, record: Record) -> Run:
         body = record.body
+        now: Record | Brief = record
         engine = find_engine(body.engine)
         weights = find_weight_set(engine, body.weights)
         base: UUID | None = None
@@ -185,20 +196,20 @@ class Scheduler:
         sources: tuple[int | None, ...] = ()
         base_frames = 0
         if body.base_job is not None:
-            earlier = self.service.store.get(body.base_job)
+            earlier = self._earlier(record, body.base_job)
             plan = plan_base(body, earlier, self.service.folder, engine)
             if isinstance(plan, BasePlan) and earlier is not None:
                 base_frames = earlier.body.frames
                 base, changed, sources = plan.job, plan.changed, plan.sources
-                record = self.service.set_stale(record.id, plan.stale)
+                now = self.service.set_stale(record.id, plan.stale)
             elif isinstance(plan, str) and plan not in record.notes:
-                record = self.service.note(record.id, plan)
+                now = self.service.note(record.id, plan)
         return Run(
             job=record.id,
             body=body.model_dump(mode="json"),
             weights_folder=self._weights_folder(weights.id),
             demo=weights.demo,
-            low_memory=record.low_memory,
+            low_memory=now.low_memory,
             base=base,
             changed=changed,
             sources=sources,
@@ -247,6 +258,9 @@ class Scheduler:
         options = self.options
         command = [*options.command, "--data-dir", str(self.service.folder.root)]
         command += [*options.engine.arguments(), "--disk-reserve", str(options.disk_reserve)]
+        if options.signing is not None:
+            certificate, key = options.signing
+            command += ["--signing-cert", str(certificate), "--signing-key", str(key)]
         log_path = self.service.folder.logs / "worker.log"
         return WorkerProcess(command, log_path, lambda worker, report: self._inbox.put((worker, report)))
 
@@ -277,7 +291,7 @@ class Scheduler:
         text = f"The computing process ended at {current.place} and was started again: {why}."
         record = self.service.note(job, text, died_at=current.place)
         self.service.restart_meter(record)
-        self._begin(record)
+        self._begin(self.service.full(job))
 
     def _watch(self) -> None:
         """End what does not answer."""
@@ -300,7 +314,7 @@ class Scheduler:
         now = time.monotonic()
         if now >= self._clean_at:
             self._clean_at = now + CLEAN_EVERY
-            self._cleaner.run()
+            self._clean_up()
         if self._current is not None:
             return
         idle = now - self._idle_since > self.options.idle_unload
@@ -308,6 +322,20 @@ class Scheduler:
             log.info("worker %s is stopped, its memory is free", self._worker.pid)
             self._end_worker(self._worker, self.options.cancel_wait)
         self._unload.clear()
+
+    def _clean_up(self) -> None:
+        """In a thread of its own: deleting long clips takes seconds, in which a worker may have to be ended."""
+        if self._cleaning is not None and self._cleaning.is_alive():
+            return
+
+        def clean() -> None:
+            try:
+                self._cleaner.run()
+            except Exception:
+                log.exception("clean-up ended early; it runs again in %.0f minutes", CLEAN_EVERY / 60)
+
+        self._cleaning = threading.Thread(target=clean, name="clean-up", daemon=True)
+        self._cleaning.start()
 
     def _end_worker(self, worker: WorkerProcess, wait: float) -> None:
         worker.send(Stop())

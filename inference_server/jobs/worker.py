@@ -4,7 +4,6 @@ It may be killed at any moment: what it leaves is either whole or is made again 
 """
 
 import argparse
-import errno
 import faulthandler
 import gc
 import importlib
@@ -23,12 +22,12 @@ from uuid import UUID
 from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import Engine, EngineInfo
 from inference_server.errors import Cancelled, UserError
-from inference_server.jobs.folder import DataFolder, disk_full
+from inference_server.jobs.folder import DataFolder, disk_full, is_disk_full
 from inference_server.jobs.lock import ProcessLock
 from inference_server.jobs.messages import Cancel, Failed, Note, Ready, Report, Run, Stop, Stopped, decode, encode
 from inference_server.jobs.run import JobRun
 from inference_server.media.limits import SERVER_LIMITS
-from inference_server.provenance.identity import local_identity
+from inference_server.provenance.identity import Identity, given_identity, local_identity
 
 LOCK_WAIT = 10.0
 """Seconds that an earlier worker, whose server is gone, gets to notice and end."""
@@ -96,6 +95,12 @@ class Worker:
         free = self.describe(self.options.device).get("memory_free")
         return None if free is None else int(free)
 
+    def identity(self, job: UUID) -> Identity:
+        """Who signs this job's results."""
+        if self.options.signing_cert is not None:
+            return given_identity(self.options.signing_cert, self.options.signing_key)
+        return local_identity(self.folder.identity, lambda text: self.send(Note(job, text)))
+
     def _do(self, command: Run) -> None:
         job = command.job
         log.info("job %s starts", job)
@@ -148,7 +153,7 @@ class Worker:
             command,
             folder=self.folder,
             limits=SERVER_LIMITS,
-            identity=local_identity(self.folder.identity),
+            identity=self.identity(command.job),
             load=lambda info: self.engine(info, command.weights_folder, low_memory),
             check=lambda: self.check(command.job),
             send=self.send,
@@ -163,10 +168,6 @@ OUT_OF_MEMORY = (
     "Close other programs that use the GPU, lower the resolution, or shorten the window.",
     "out-of-memory",
 )
-
-
-def is_disk_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 Describe = Callable[[str], dict[str, Any]]
@@ -204,6 +205,8 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True)
     EngineOptions.add_arguments(parser)
     parser.add_argument("--disk-reserve", type=int, default=0, metavar="BYTES")
+    parser.add_argument("--signing-cert", type=Path)
+    parser.add_argument("--signing-key", type=Path)
     return parser.parse_args(argv)
 
 

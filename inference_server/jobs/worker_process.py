@@ -2,6 +2,7 @@
 
 import logging
 import os
+import queue
 import signal
 import subprocess
 import threading
@@ -44,20 +45,21 @@ class WorkerProcess:
                 env=python_environment(),
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._read, name="worker reports", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._write, name="worker commands", daemon=True).start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def send(self, command: Command) -> None:
-        """A worker that has just died does not hear it; its end is reported all the same."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(encode(command))
-        except OSError:
-            log.info("worker %s no longer listens", self.pid)
+        """Returns at once: a worker that does not read (a pipe holds 64 kB) may be killed, but is not waited for.
+
+        One that has just died does not hear it; its end is reported all the same.
+        """
+        self._commands.put(command)
 
     def kill(self, because: str) -> None:
         self.killed_because = because
@@ -99,6 +101,17 @@ class WorkerProcess:
         telling = [line for line in lines if "Error" in line or line.startswith("Fatal")]
         return (telling or lines or [""])[-1][:300]
 
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            while (command := self._commands.get()) is not None:
+                rest = memoryview(encode(command))
+                while rest:
+                    rest = rest[pipe.write(rest) :]
+        except OSError:
+            log.info("worker %s no longer listens", self.pid)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -107,4 +120,5 @@ class WorkerProcess:
             except ValueError:
                 log.warning("worker %s wrote what is no message: %.100r", self.pid, line)
         self._process.wait()
+        self._commands.put(None)
         self._on_report(self, None)

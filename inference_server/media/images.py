@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from inference_server.errors import UserError
 from inference_server.media.files import replacing
 from inference_server.media.limits import DEFAULT_LIMITS
+from inference_server.media.structure import structure_problem
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 RGB = NDArray[np.uint8]
@@ -35,7 +36,10 @@ def read_image(source: Path | bytes, *, name: str = "", max_pixels: int = DEFAUL
 
 
 def read_size(source: Path | bytes, *, name: str = "", max_pixels: int = DEFAULT_LIMITS.pixels) -> tuple[int, int]:
-    """Width and height as the header tells them; decodes nothing. Raises as `read_image` does."""
+    """Width and height as stored, so not of the upright picture, by the header; decodes nothing.
+
+    Raises as `read_image` does.
+    """
     return _open(source, name, max_pixels, decode=False).size
 
 
@@ -48,6 +52,8 @@ def _open(source: Path | bytes, name: str, max_pixels: int, *, decode: bool) -> 
     title = name or (source.name if isinstance(source, Path) else "The picture")
     if isinstance(source, Path):
         source = read_file(source)
+    if (wrong := structure_problem(source)) is not None:
+        raise _unreadable(title, wrong)
     try:
         picture = Image.open(io.BytesIO(source), formats=FORMATS)
         width, height = picture.size
@@ -60,11 +66,7 @@ def _open(source: Path | bytes, name: str, max_pixels: int, *, decode: bool) -> 
     except UserError:
         raise
     except Exception as error:  # decoders answer damaged data with nearly any exception
-        raise UserError(
-            f"{title} is not a picture that can be read ({_reason(error)})",
-            fix="Save it again as PNG or JPEG and use that file.",
-            code="picture-unreadable",
-        ) from error
+        raise _unreadable(title, _reason(error)) from error
     return picture
 
 
@@ -105,6 +107,14 @@ def _too_large(title: str, size: str, max_pixels: int) -> UserError:
         f"{title} has {size}, more than the {max_pixels:,} that are read",
         fix="Scale it down first; the animation is computed at about 512 x 512.",
         code="picture-too-large",
+    )
+
+
+def _unreadable(title: str, reason: str) -> UserError:
+    return UserError(
+        f"{title} is not a picture that can be read ({reason})",
+        fix="Save it again as PNG or JPEG and use that file.",
+        code="picture-unreadable",
     )
 
 

@@ -1,5 +1,6 @@
 """Clips: video files and folders of pictures -> frames, and frames -> MP4."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from inference_server.errors import UserError
 from inference_server.media.files import replacing
 from inference_server.media.images import read_image
 from inference_server.media.limits import DEFAULT_LIMITS, Limits
+
+FPS_RANGE = (0.01, 1000.0)
+"""Frames per second that are written so that they are read again: at 5,000 no frame can be decoded."""
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 BT709 = 1  # colour primaries, transfer and matrix of ITU-R BT.709 in H.273
@@ -38,7 +42,7 @@ def read_frames(source: Path, *, limits: Limits = DEFAULT_LIMITS) -> Clip:
     if is_picture_folder(source):
         pictures = (read_image(path, max_pixels=limits.pixels) for path in list_pictures(source, limits=limits))
         return Clip(_stack(pictures, source.name, limits), None)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise UserError(f"{source} does not exist", fix="Check the path.", code="file-missing")
     try:
         with av.open(str(source)) as container:
@@ -55,8 +59,9 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> No
     """Write uint8 (H, W, 3) RGB frames as H.264, yuv420p, BT.709, near-lossless (CRF 12), playable while it loads.
 
     yuv420p needs even sizes: an odd one gets its last row or column twice. The file is whole or not there.
-    Raises UserError `video-empty` if there are no frames.
+    Raises UserError `video-empty` if there are no frames, `bad-fps`.
     """
+    check_fps(fps)
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
@@ -77,8 +82,18 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> No
         out.mux(stream.encode())
 
 
+def check_fps(fps: float) -> float:
+    """Raises UserError `bad-fps` for a rate that a video cannot have, NaN among them."""
+    least, most = FPS_RANGE
+    if not least <= fps <= most:
+        raise UserError(
+            f"{fps:g} is no frame rate of a video", fix=f"Use {least:g} to {most:g} frames per second.", code="bad-fps"
+        )
+    return fps
+
+
 def is_picture_folder(source: Path) -> bool:
-    return source.is_dir()
+    return os.path.isdir(source)  # false, too, for a name that the system does not accept
 
 
 def list_pictures(folder: Path, *, limits: Limits = DEFAULT_LIMITS) -> list[Path]:

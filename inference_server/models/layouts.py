@@ -3,7 +3,7 @@
 The renaming functions take any mapping by key, so that they serve shapes read from a header as well as tensors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,14 +37,17 @@ def rename_text_encoder(entries: Mapping[str, T]) -> dict[str, T]:
     }
 
 
-def rename_temporal(entries: Mapping[str, T]) -> dict[str, T]:
-    """temporal_attention.ckpt: flat, or with a leading `module.` or `unet.`; only motion modules count."""
-    renamed = {}
-    for key, entry in entries.items():
-        key = key.removeprefix("module.").removeprefix("unet.")
-        if "motion_modules" in key:
-            renamed[key] = entry
-    return renamed
+def rename_temporal(entries: Mapping[str, T], network: Collection[str]) -> dict[str, T]:
+    """temporal_attention.ckpt, by the rule of the published loader; `network`: every key of the UNet it is for.
+
+    A leading `module.` goes. All that the network knows by name is taken, be it a motion module's or a fine-tuned
+    weight of the UNet itself, which then replaces the one of Stable Diffusion. If other entries are left over, those
+    of motion modules are taken too, without their leading `unet.`; a UNet's weights under that prefix are not.
+    What is neither keeps its name, so that it can be told.
+    """
+    plain = {key.removeprefix("module."): entry for key, entry in entries.items()}
+    motion = {key: key.removeprefix("unet.") for key in plain if key not in network and "motion_modules" in key}
+    return {motion.get(key, key): entry for key, entry in plain.items()}
 
 
 def unwrap_state_dict(content: Any) -> Any:
@@ -59,35 +62,39 @@ def shapes_of(network: nn.Module) -> Shapes:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """How a file's entries differ from a network's."""
+    """How a file's entries differ from what a network expects: true if it cannot be loaded, for which extra ones do
+    not matter."""
 
     missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
+    extra: tuple[str, ...]
     misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     """(key, shape in the file, shape of the network)."""
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.unexpected or self.misshapen)
+        return bool(self.missing or self.misshapen)
 
     def __str__(self) -> str:
         parts = []
-        for keys, word in ((self.missing, "missing"), (self.unexpected, "unexpected")):
+        for keys, word in ((self.missing, "missing"), (self.extra, "extra")):
             if keys:
-                parts.append(f"{len(keys)} {'entry' if len(keys) == 1 else 'entries'} {word}, first {keys[0]}")
+                parts.append(f"{count_entries(len(keys))} {word}, first {keys[0]}")
         if self.misshapen:
             key, found, expected = self.misshapen[0]
             parts.append(f"{len(self.misshapen)} of another shape, first {key} with {found} instead of {expected}")
         return "; ".join(parts)
 
 
-def compare(expected: Shapes, found: Shapes) -> Mismatch:
-    """Both ways; keys in the order of the side that has them."""
+def count_entries(count: int) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def compare(required: Shapes, found: Shapes, optional: Shapes | None = None) -> Mismatch:
+    """Both ways; keys in the order of the side that has them. optional: may be in the file, then in this shape."""
+    known = {**(optional or {}), **required}
     return Mismatch(
-        missing=tuple(key for key in expected if key not in found),
-        unexpected=tuple(key for key in found if key not in expected),
-        misshapen=tuple(
-            (key, found[key], shape) for key, shape in expected.items() if key in found and found[key] != shape
-        ),
+        missing=tuple(key for key in required if key not in found),
+        extra=tuple(key for key in found if key not in known),
+        misshapen=tuple((key, found[key], shape) for key, shape in known.items() if found.get(key, shape) != shape),
     )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import c2pa
+from PIL import Image
 
 from inference_server import __version__
+from inference_server.errors import UserError
 from inference_server.media.files import replacing
-from inference_server.provenance.identity import Identity
+from inference_server.provenance.identity import Identity, given_identity
 
 GENERATOR = "MagicAnimate for Blender"
 # IPTC digital source type for media that a trained model made.
@@ -25,7 +27,7 @@ class Credentials:
 
     def __init__(self, identity: Identity, *, engine: str, weights: str, reference: str, title: str = "") -> None:
         """reference: sha256 of the reference picture's file."""
-        info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, identity.chain, identity.key, None)
+        info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg[identity.algorithm], identity.chain, identity.key, None)
         self._signer = c2pa.Signer.from_info(info)
         self._context = c2pa.Context.from_dict(SETTINGS)
         self._manifest = json.dumps(manifest(engine=engine, weights=weights, reference=reference, title=title))
@@ -46,6 +48,22 @@ class Credentials:
             c2pa.Builder(self._manifest, self._context) as builder,
         ):
             builder.sign(self._signer, "video/mp4", source, out)
+
+
+def check_signer(certificate: Path, key: Path) -> None:
+    """Sign a pixel. Raises UserError `bad-signing-key` if that fails: C2PA asks more of a certificate than TLS does."""
+    identity = given_identity(certificate, key)
+    pixel = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(pixel, "PNG")
+    try:
+        Credentials(identity, engine="", weights="", reference="").sign_png(pixel.getvalue())
+    except c2pa.C2paError as error:
+        raise UserError(
+            f"{certificate} cannot be used for content credentials: {error}",
+            fix="Use a certificate for signing as C2PA asks for (section 14.5): an end entity with digitalSignature "
+            "and the purpose emailProtection or documentSigning, and the chain to its root's child.",
+            code="bad-signing-key",
+        ) from error
 
 
 def manifest(*, engine: str, weights: str, reference: str, title: str) -> dict[str, Any]:

@@ -31,12 +31,14 @@ def make_recipe(
     description: Mapping[str, Any],
     inputs: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
+    signer: str = "",
 ) -> dict[str, Any]:
     """A JSON-ready dictionary that tells how a result was made.
 
     reference: sha256 of the picture's file. tracks: name -> sha256 of its files, in order (one video is one file).
     size: width, height in pixels. description: `Engine.describe()`, with device, dtype and weight hashes.
     inputs: how files became arrays where that is not obvious, for example `{"fit": "crop"}`.
+    signer: fingerprint of the certificate with which the files' content credentials are signed.
     base: for a partial run, the recipe's job and frames that were computed anew: `{"job", "computed"}`.
     """
     return {
@@ -54,6 +56,7 @@ def make_recipe(
         "inputs": dict(inputs or {}),
         "base": dict(base) if base else None,
         "run": dict(description),
+        "signer": signer,
         "versions": dict(versions()),
     }
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from inference_server.engines.magicanimate.loader import DIFFUSERS_NAMES, TEMPORAL_NAMES
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
 from inference_server.errors import UserError
 from inference_server.media.fit import fit_image, fit_labels
@@ -24,6 +23,7 @@ from inference_server.training.denoiser_stage import DenoiserLoss
 from inference_server.training.networks import Denoiser
 from inference_server.training.preview import contact_sheet, plot_losses, save_sheet
 from inference_server.training.stage import Stage
+from inference_server.weights.catalogue import DIFFUSERS_NAMES, TEMPORAL_NAMES
 
 STEPS = 2000
 REPORT_EVERY = 200

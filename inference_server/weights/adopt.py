@@ -20,10 +20,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
+CONFIG_CHARACTERS = 2**20
+"""Of a config.json that are looked at; published ones have some hundred."""
+
+
 def link_folder(entry: Entry, source: Path, tree: Path) -> list[Part]:
     """Link every part found in `source` into `tree`. Returns the parts that are still missing and wanted.
 
-    Raises UserError `folder-missing`, or `nothing-found` if not one part is there.
+    Raises UserError `folder-missing`, `nothing-found` if not one part is there, or `cannot-link`.
     """
     if not source.is_dir():
         raise UserError(
@@ -70,13 +74,27 @@ def _is_other_network(part: Part, path: Path) -> bool:
     if part.place != "sd-vae-ft-mse":
         return False
     config = path.parent / "config.json"
-    return not config.is_file() or "AutoencoderKL" not in config.read_text(encoding="utf-8", errors="replace")
+    if not config.is_file():
+        return True
+    with config.open(encoding="utf-8", errors="replace") as file:
+        return "AutoencoderKL" not in file.read(CONFIG_CHARACTERS)
 
 
 def _link(source: Path, target: Path) -> None:
-    """Symbolic where allowed (Windows may not), else hard."""
-    target.unlink(missing_ok=True)
+    """Symbolic where allowed (Windows may not), else hard, which ends at the border of a drive.
+
+    Raises UserError `cannot-link`.
+    """
     try:
-        os.symlink(source, target)
-    except OSError:
-        os.link(source, target)
+        target.unlink(missing_ok=True)
+        try:
+            os.symlink(source, target)
+        except OSError:
+            os.link(source, target)
+    except OSError as error:
+        raise UserError(
+            f"{source} cannot be linked into {target.parent}: {(error.strerror or str(error)).lower()}",
+            fix="Put the weights on the drive of the data folder, choose a --data-dir on theirs, or allow symbolic "
+            "links (Windows: Settings > System > For developers > Developer Mode).",
+            code="cannot-link",
+        ) from error

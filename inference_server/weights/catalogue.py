@@ -1,5 +1,6 @@
 """The weight sets that there are: where each file comes from, where it goes and under which licence."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +62,24 @@ class Entry:
     def download_bytes(self) -> int:
         return sum(part.size for part in (*self.parts, *self.optional))
 
+    @property
+    def disk_bytes(self) -> int:
+        """The most that the disk holds while the set is fetched: all originals, and the largest in half precision."""
+        return self.download_bytes + room_to_convert(part.size for part in (*self.parts, *self.optional))
+
+    @property
+    def resting_bytes(self) -> int:
+        """About what stays: originals of full precision become half as large."""
+        return self.download_bytes // 2
+
     def files(self, tree: Path) -> list[Path | None]:
         """Every file of the set in a tree, None for one that is missing; of optional ones those that are there."""
         return [part.find(tree) for part in self.parts] + [path for part in self.optional if (path := part.find(tree))]
+
+
+def room_to_convert(sizes: Iterable[int]) -> int:
+    """Bytes beside the originals while the largest is converted."""
+    return max(sizes, default=0) // 2
 
 
 MAGICANIMATE_REPO = "zcxu-eric/MagicAnimate"
@@ -73,8 +89,18 @@ SD15_REPO = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 VAE_REPO = "stabilityai/sd-vae-ft-mse"
 TAESD_REPO = "madebyollin/taesd"
 
-# Sizes: float32 files of known parameter counts; temporal_attention.ckpt as listed on the hub (it carries the whole
-# UNet, of which the motion modules are kept).
+# Commits that public projects which use these files pin. None: no commit is known to hold all files of the set; the
+# one that the first fetch meets is recorded, and is the pin from then on.
+REVISIONS: dict[str, str | None] = {
+    MAGICANIMATE_REPO: None,
+    SD15_REPO: "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+    VAE_REPO: "31f26fdeee1355a5c34592e401dd41e45d25a493",
+    TAESD_REPO: "614f76814bbe30edbe2e627ace1c2234c81a2c0e",
+}
+
+# Sizes: float32 files of known parameter counts. temporal_attention.ckpt is reported with 5.11 GB, which is what a UNet
+# and its motion modules take in float32, and with 1.67 GB, the motion modules alone; the larger one is planned for.
+# What it holds is decided by its names when it is read, see models.layouts.rename_temporal.
 _OWN = "MagicAnimate"
 _BASE = "stable-diffusion-v1-5"
 MAGICANIMATE_PARTS = (
@@ -110,7 +136,7 @@ MAGICANIMATE_PARTS = (
     Part(f"{_BASE}/tokenizer", ("tokenizer_config.json",), SD15_REPO, "tokenizer/tokenizer_config.json", 806),
     Part(f"{_BASE}/tokenizer", ("special_tokens_map.json",), SD15_REPO, "tokenizer/special_tokens_map.json", 472),
     Part("sd-vae-ft-mse", ("config.json",), VAE_REPO, "config.json", 547),
-    Part("sd-vae-ft-mse", DIFFUSERS_NAMES, VAE_REPO, "diffusion_pytorch_model.safetensors", 334_615_452),
+    Part("sd-vae-ft-mse", DIFFUSERS_NAMES, VAE_REPO, "diffusion_pytorch_model.safetensors", 334_643_276),
 )
 
 # A tiny autoencoder for the latents of Stable Diffusion 1.x: drafts and previews are decoded by it where it is there.

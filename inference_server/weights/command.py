@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.action == "pull":
         ask_licence(library, entry, agreed=args.accept_licence)
+        gigabytes = [size / 1e9 for size in (entry.download_bytes, entry.disk_bytes, entry.resting_bytes)]
+        print("Fetches {:.1f} GB; needs {:.1f} GB of disk meanwhile and about {:.1f} GB after.".format(*gigabytes))
         library.start_download(entry.id, accept_licence=False)
         return follow(library, entry)
     if args.action == "add":
@@ -100,5 +102,7 @@ def follow(library: WeightsLibrary, entry: Entry) -> int:
     task = library.task(entry.id)
     if task is not None and task.problem is not None:
         raise UserError(task.problem["detail"], fix=task.problem["fix"], code=task.problem["code"])
+    for note in task.notes if task is not None else ():
+        print(f"{entry.title}: {note}")
     print(f"{entry.title}: ready in {library.folder_of(entry.id)}")
     return 0

@@ -1,12 +1,13 @@
 """The weight sets on this computer: which are ready, fetching them, checking them, and the licences accepted."""
 
+import filecmp
 import json
 import logging
 import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ class Task:
     done_bytes: int = 0
     total_bytes: int = 0
     problem: dict[str, str] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 ACTIVE: dict[Kind, str] = {"pull": "downloading", "verify": "verifying", "add": "adding"}
@@ -64,6 +66,17 @@ class WeightsLibrary:
         known = [manifest.state_of(path) for path in files if path is not None]
         intact = all(state and path and state.fits(path) for state, path in zip(known, files, strict=True))
         return "ready" if intact and manifest.checked else "invalid"
+
+    def is_copy(self, weights: str, folder: Path) -> bool:
+        """Whether a folder holds the very files of a set that is here."""
+        ours = find_entry(weights).files(self.folder_of(weights))
+        for path in ours:
+            if path is None:
+                return False
+            other = folder / path.relative_to(self.folder_of(weights))
+            if not other.is_file() or (not other.samefile(path) and not filecmp.cmp(path, other)):
+                return False
+        return True
 
     def size_bytes(self, entry: Entry) -> int:
         """Of the files that are there; of the download if any is missing."""
@@ -109,7 +122,7 @@ class WeightsLibrary:
             process = subprocess.Popen(
                 python_command("inference_server.weights.tasks", kind, entry.id, str(tree)),
                 stdout=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # open for as long as this process lives
                 env=python_environment(),
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -130,12 +143,24 @@ class WeightsLibrary:
             task.process.wait(10)
 
     def delete(self, weights: str) -> None:
-        """Remove the files; links to a user's own files go, the files stay. Raises UserError `bundled`."""
+        """Remove the files; links to a user's own files go, the files stay.
+
+        Raises UserError `bundled`, `weights-in-use` naming a file that cannot be deleted; deleting again goes on.
+        """
         entry = self._own(weights)
         self.stop(weights)
         with self._lock:
             self._tasks.pop(weights, None)
-            shutil.rmtree(self.root / entry.id, ignore_errors=True)
+            try:
+                shutil.rmtree(self.root / entry.id)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise UserError(
+                    f"{entry.title} cannot be deleted: {error.filename}: {(error.strerror or str(error)).lower()}",
+                    fix="Free Memory ends the process that has the weights loaded; then delete them again.",
+                    code="weights-in-use",
+                ) from error
 
     def close(self) -> None:
         for weights in list(self._tasks):
@@ -156,11 +181,16 @@ class WeightsLibrary:
     def _follow(self, entry: Entry, task: Task) -> None:
         assert task.process.stdout is not None
         for line in task.process.stdout:
-            message: dict[str, Any] = json.loads(line)
+            try:
+                message: dict[str, Any] = dict(json.loads(line))
+            except (ValueError, TypeError):
+                log.warning("weights %s: the %s process wrote what is no message: %.100r", entry.id, task.kind, line)
+                continue
             with self._lock:
                 task.done_bytes = message.get("done_bytes", task.done_bytes)
                 task.total_bytes = message.get("total_bytes", task.total_bytes)
                 task.problem = message.get("problem")
+                task.notes += [message["note"]] if "note" in message else []
         status = task.process.wait()
         with self._lock:
             if task.state == "cancelled":

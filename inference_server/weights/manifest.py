@@ -14,12 +14,14 @@ CHUNK = 8 * 2**20
 
 @dataclass(frozen=True)
 class FileState:
-    """size in bytes; modified: time of last change in ns; sha256 in hex; source: where it came from."""
+    """size in bytes; modified: time of last change in ns; sha256 in hex; source: where it was fetched from, empty for
+    a user's own file; original: sha256 of the file that it was converted from."""
 
     size: int
     modified: int
     sha256: str
     source: str = ""
+    original: str = ""
 
     def fits(self, path: Path) -> bool:
         """Whether the file still has this size and time; cheap, so asked often."""
@@ -44,11 +46,19 @@ class Manifest:
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             self.files = {}  # none yet; a damaged one is taken anew
 
-    def record(self, path: Path, sha256: str, source: str = "") -> None:
-        info = path.stat()
+    def record(
+        self, path: Path, sha256: str, source: str = "", original: str = "", *, content: Path | None = None
+    ) -> None:
+        """content: the file that is about to become `path`, if it is not there yet."""
+        info = (content or path).stat()
         relative = path.relative_to(self._tree).as_posix()
-        self.files[relative] = FileState(info.st_size, info.st_mtime_ns, sha256, source)
+        self.files[relative] = FileState(info.st_size, info.st_mtime_ns, sha256, source, original)
         self.save(checked=False)
+
+    def forget(self, path: Path) -> None:
+        """The file is no longer part of the tree."""
+        if self.files.pop(path.relative_to(self._tree).as_posix(), None) is not None:
+            self.save(checked=False)
 
     def save(self, *, checked: bool) -> None:
         self.checked = checked

@@ -1,19 +1,25 @@
 """Long work on weight files, each in a process of its own: `python -m inference_server.weights.tasks KIND ID ROOT`.
 
 A process can be ended at any moment, keeps huggingface_hub and torch out of the server, and is what unpickles.
-It writes one JSON object a line: progress, at last `{"state": "done"}` or `{"problem": ...}`.
+It writes one JSON object a line: progress, `{"note": ...}`, at last `{"state": "done"}` or `{"problem": ...}`.
 """
 
 import argparse
 import json
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference_server.errors import UserError
 from inference_server.weights.catalogue import Entry, find_entry
 from inference_server.weights.manifest import Manifest, hash_file
+
+MAX_JSON = 16 * 2**20
+"""Bytes of a configuration or vocabulary; the largest published one has 1 MB."""
+ORPHANED = 3
 
 Tell = Callable[[int, int], None]
 """Bytes done, bytes in all."""
@@ -24,6 +30,12 @@ def verify(entry: Entry, tree: Path, tell: Tell) -> None:
 
     Files without a hash get theirs now. Raises UserError `weights-missing`, `weights-changed` or as the loader does.
     """
+    compare_hashes(entry, tree, tell)
+    say_notes(check_headers(entry, tree))
+
+
+def compare_hashes(entry: Entry, tree: Path, tell: Tell) -> None:
+    """Raises UserError `weights-missing` or `weights-changed`."""
     files = require_all(entry, tree)
     manifest, done, total = Manifest(tree), 0, sum(path.stat().st_size for path in files)
 
@@ -42,12 +54,15 @@ def verify(entry: Entry, tree: Path, tell: Tell) -> None:
                 code="weights-changed",
             )
         if entry.bundled is None:
-            manifest.record(path, found, known.source if known else "")
-    check_headers(entry, tree)
+            manifest.record(path, found, *((known.source, known.original) if known else ()))
 
 
 def require_all(entry: Entry, tree: Path) -> list[Path]:
-    """Every file of the set that is there. Raises UserError `weights-missing` naming the first that is not there."""
+    """Every file of the set that is there.
+
+    Raises UserError `weights-missing` naming the first that is not there, `weights-unreadable` for a text file that is
+    too large to be one: reading it would take all memory.
+    """
     for part in entry.parts:
         if part.find(tree) is None:
             raise UserError(
@@ -55,49 +70,65 @@ def require_all(entry: Entry, tree: Path) -> list[Path]:
                 fix=f"Fetch the set: python -m inference_server weights pull {entry.id}",
                 code="weights-missing",
             )
-    return [path for path in entry.files(tree) if path is not None]
+    files = [path for path in entry.files(tree) if path is not None]
+    for path in files:
+        if path.suffix == ".json" and path.stat().st_size > MAX_JSON:
+            raise UserError(
+                f"{path} has {path.stat().st_size / 2**20:.0f} MiB, which no configuration has",
+                fix=f"Delete the weights {entry.title!r} and fetch them again.",
+                code="weights-unreadable",
+            )
+    return files
 
 
-def check_headers(entry: Entry, tree: Path) -> None:
-    """Names and shapes of all tensors, from the files' headers, against the networks. Raises UserError."""
+def end_with_parent() -> None:
+    """A thread that waits for the end of stdin, which is a pipe from the parent, and ends this process then."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def check_headers(entry: Entry, tree: Path) -> Sequence[str]:
+    """Names and shapes of all tensors, from the files' headers, against the networks; lines on what is not used.
+
+    Raises UserError.
+    """
     from inference_server.engines.magicanimate.loader import check_tree  # torch: only in this process
 
-    check_tree(tree)
+    notes = check_tree(tree).notes
     if entry.bundled is None:
         Manifest(tree).save(checked=True)
+    return notes
 
 
-def convert_pickles(tree: Path, *, keep: bool = False) -> None:
-    """temporal_attention.ckpt -> .safetensors, once, motion modules only; torch's weights_only lets no code run."""
-    ckpt = tree / "MagicAnimate" / "temporal_attention" / "temporal_attention.ckpt"
-    target = ckpt.with_suffix(".safetensors")
-    if not ckpt.is_file() or target.is_file():
-        return
-    from safetensors.torch import save_file
+def convert(tree: Path) -> None:
+    """See `at_rest`; what does not fit is refused before anything is replaced."""
+    from inference_server.engines.magicanimate.loader import check_tree
+    from inference_server.weights.at_rest import convert_tree
 
-    from inference_server.media.files import replacing
-    from inference_server.models.layouts import rename_temporal
-    from inference_server.weights.checkpoint import read_tensors
-
-    tensors = {key: tensor.contiguous() for key, tensor in rename_temporal(read_tensors(ckpt)).items()}
-    with replacing(target) as temporary:
-        save_file(tensors, temporary)
-    if not keep:
-        ckpt.unlink()
+    checked = check_tree(tree)
+    say_notes(checked.notes)
+    convert_tree(tree, checked)
 
 
 def pull(entry: Entry, tree: Path, tell: Tell) -> None:
     from inference_server.weights.download import fetch
 
     fetch(entry, tree, tell)
-    convert_pickles(tree)
+    convert(tree)
     record_unhashed(entry, tree)
     check_headers(entry, tree)
 
 
 def finish_adding(entry: Entry, tree: Path, tell: Tell) -> None:
-    convert_pickles(tree)
-    verify(entry, tree, tell)
+    require_all(entry, tree)
+    convert(tree)
+    compare_hashes(entry, tree, tell)
+    check_headers(entry, tree)
 
 
 def record_unhashed(entry: Entry, tree: Path) -> None:
@@ -116,6 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("weights")
     parser.add_argument("tree", type=Path)
     options = parser.parse_args(argv)
+    if argv is None:
+        end_with_parent()
     said = 0.0
 
     def tell(done: int, total: int) -> None:
@@ -135,6 +168,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     say({"state": "done"})
     return 0
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        say({"note": note})
 
 
 def say(line: object) -> None:

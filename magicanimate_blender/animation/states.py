@@ -60,6 +60,7 @@ NEXT: dict[State, set[State]] = {
 class Snapshot:
     """A job at one moment, made to be drawn.
 
+    wait_s: seconds until a queued job is expected to start, None while unknown.
     stage: what the server is doing, in words ("Loading weights"), empty when it does nothing for this job.
     fraction: 0..1 of the present state. eta_s: seconds until the frames are computed, None while unknown.
     message: a sentence on what is going on or wrong; fix: the way out; code: stable name of the problem, or "".
@@ -83,6 +84,7 @@ class Snapshot:
     plan: str = ""
     notes: tuple[str, ...] = ()
     position: int | None = None
+    wait_s: float | None = None
     preview: Path | None = None
     preview_version: int = 0
     cancelling: bool = False

@@ -60,6 +60,7 @@ class Status:
             fraction=progress.fraction,
             eta_s=progress.eta_s,
             position=None if running else job.position,
+            wait_s=None if running else job.wait_s,
             notes=self.notes_with(job),
         )
 

@@ -14,7 +14,7 @@ other machines need Blender's online access, which only the caller can check.
 """
 
 from .api import Client
-from .connection import is_loopback
+from .connection import is_loopback, server_name
 from .errors import BadAnswer, ClientError, FileProblem, ServerProblem, ServerUnreachable
 from .events import EventStream, FrameReady, JobChanged, JobEvent, JobRemoved, StreamLost
 from .files import sha256, write_atomic
@@ -34,6 +34,7 @@ from .model import (
     WeightSet,
     WorkerState,
 )
+from .pins import Pins
 
 __all__ = [
     "BadAnswer",
@@ -52,6 +53,7 @@ __all__ = [
     "JobRemoved",
     "JobResult",
     "Limits",
+    "Pins",
     "Problem",
     "QueueState",
     "ServerInfo",
@@ -63,6 +65,7 @@ __all__ = [
     "Weights",
     "WorkerState",
     "is_loopback",
+    "server_name",
     "sha256",
     "write_atomic",
 ]

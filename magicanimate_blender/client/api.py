@@ -14,6 +14,7 @@ from .errors import BadAnswer, ServerProblem, ServerUnreachable
 from .events import EventStream
 from .files import file_problem, part_path, sha256, write_atomic
 from .model import Engine, Job, ServerInfo, Weights, parse, parse_list
+from .pins import Pins
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FRAME_NAME = re.compile(r"(\d{6,9})\.png")
@@ -27,8 +28,8 @@ ATTEMPTS = 5
 class Client:
     """One server. All calls block and raise ClientError; may be shared by threads."""
 
-    def __init__(self, url: str, token: str, *, timeout: float = 10.0) -> None:
-        self.connection = Connection(url, token, timeout=timeout)
+    def __init__(self, url: str, token: str, *, timeout: float = 10.0, pins: Pins | None = None) -> None:
+        self.connection = Connection(url, token, timeout=timeout, pins=pins)
         self.url = self.connection.url
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import BadAnswer, ClientError, ServerProblem, ServerUnreachable
+from .pins import Pins
 
 MAX_ANSWER = 256 * 1024 * 1024
 """Bytes; nothing that is read at once (a frame, a list of jobs) comes near it."""
@@ -80,17 +81,25 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def server_name(url: str) -> str:
+    """host:port of an https address, under which its certificate is kept."""
+    parts = urlsplit(url)
+    return f"{(parts.hostname or '').lower()}:{parts.port or 443}"
+
+
 class Connection:
     """Requests to one server. Idle sockets are kept and used again; threads may share it.
 
-    timeout: seconds for connecting and for each wait on the socket, not for a whole answer.
+    timeout: seconds for connecting and for each wait on the socket, not for a whole answer. pins: for https, accept the
+    server's first certificate and no other, instead of those that this computer's authorities have signed.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, token: str, *, timeout: float = 10.0, pins: Pins | None = None) -> None:
         parts = _split(url)
         self.url = url.rstrip("/")
         self.timeout = timeout
         self._https = parts.scheme == "https"
+        self._pins = pins
         self._host, self._port, self._prefix = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "magicanimate-blender"}
         self._idle: list[http.client.HTTPConnection] = []
@@ -169,17 +178,25 @@ class Connection:
     ) -> Stream:
         if connection.sock is None:
             connection.connect()  # sets TCP_NODELAY too
+            self._check_certificate(connection)  # before the token is sent
         assert connection.sock is not None
         connection.sock.settimeout(self.timeout if timeout is None else timeout)
         connection.request(method, self._prefix + path, body=body, headers=dict(headers))
         sock = connection.sock  # the answer may take it over
         return Stream(self.url, connection.getresponse(), sock)
 
+    def _check_certificate(self, connection: http.client.HTTPConnection) -> None:
+        if self._https and self._pins is not None:
+            assert isinstance(connection.sock, ssl.SSLSocket)
+            self._pins.check(server_name(self.url), connection.sock.getpeercert(binary_form=True))
+
     def _connection(self) -> http.client.HTTPConnection:
         if self._https:
-            return http.client.HTTPSConnection(
-                self._host, self._port, timeout=self.timeout, context=ssl.create_default_context()
-            )
+            context = ssl.create_default_context()
+            if self._pins is not None:  # which certificate it must be is known exactly
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            return http.client.HTTPSConnection(self._host, self._port, timeout=self.timeout, context=context)
         return http.client.HTTPConnection(self._host, self._port, timeout=self.timeout)
 
 

@@ -56,6 +56,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerInfo:
+    """notices: what the artist should know about the server, for example that its clock is not believed."""
+
     name: str
     version: str
     api: int
@@ -65,6 +67,7 @@ class ServerInfo:
     worker: WorkerState
     queue: QueueState
     limits: Limits
+    notices: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class JobResult:
 
 @dataclass(frozen=True)
 class Job:
-    """Times are seconds since the epoch by the server's clock."""
+    """Times are seconds since the epoch by the server's clock. wait_s: until a queued job is expected to start."""
 
     id: str
     state: JobState
@@ -169,6 +172,7 @@ class Job:
     notes: tuple[str, ...] = ()
     problem: Problem | None = None
     result: JobResult | None = None
+    wait_s: float | None = None
 
     @property
     def ended(self) -> bool:

@@ -11,7 +11,7 @@ from ..client import Client, ClientError, ServerUnreachable
 from .advice import advise
 from .folder import numbers
 from .installation import Installation
-from .processes import end, python_command, spawn
+from .processes import clean_environment, end, python_command, spawn
 from .running import Running, find_running
 
 START_SECONDS = 60.0
@@ -19,7 +19,8 @@ STOP_SECONDS = 10.0
 STILL_STOPPING = 0.5
 """Seconds before another start while an earlier server still has the data folder."""
 LOG_LIMIT = 4 * 1024 * 1024
-"""Bytes; a log that is longer is begun anew at the next start, the old one kept beside it."""
+"""Bytes; a log that is longer is begun anew at the next start, the old one kept beside it. A server that runs for long
+empties it at that size: its own logs hold the last lines too."""
 
 
 class LocalServer:
@@ -87,7 +88,7 @@ class LocalServer:
 
     def _start(self, stop: threading.Event) -> Running:
         folder = self.installation.folder
-        folder.data.mkdir(parents=True, exist_ok=True)
+        folder.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.log.is_file() and folder.log.stat().st_size > LOG_LIMIT:
             folder.log.replace(folder.log.with_suffix(".old.log"))
         process, begin = self._spawn()
@@ -118,7 +119,12 @@ class LocalServer:
         try:
             with folder.log.open("ab") as log:
                 begin = log.tell()
-                process = spawn([*command, "--port", "0", "--data-dir", folder.data], stdout=log, detached=True)
+                process = spawn(
+                    [*command, "--port", "0", "--data-dir", folder.data],
+                    stdout=log,
+                    environment={**clean_environment(), "MAGICANIMATE_CONSOLE_LIMIT": str(LOG_LIMIT)},
+                    detached=True,
+                )
         except OSError as error:
             raise ClientError(
                 f"The server's Python can't be started: {error.strerror or error}",

@@ -34,6 +34,7 @@ MENDS: Mapping[str, Mend] = {
     "offline": GO_ONLINE,
     "edit-mode": Mend("magicanimate.leave_edit_mode", "Leave Edit Mode"),
     "rest-position": Mend("magicanimate.use_pose_position", "Use Pose Position"),
+    "certificate-changed": Mend("magicanimate.trust_certificate", "Trust the New Certificate"),
     "half-drawn": Mend("magicanimate.animate", "Animate"),
     **dict.fromkeys(
         (

@@ -16,6 +16,11 @@ def data_folder() -> Path:
         return Path(bpy.utils.user_resource("DATAFILES", path="magicanimate", create=True))
 
 
+def certificates() -> Path:
+    """The certificates of servers that are trusted since they were first seen."""
+    return data_folder() / "certificates.json"
+
+
 def package_folder() -> Path:
     """The add-on's own files; read only."""
     return Path(__file__).resolve().parent.parent

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..animation import Animation, Animations, Record
-from ..client import Client, ClientError, is_loopback
+from ..client import Client, ClientError, Pins, is_loopback
 from ..server_manager import Installation, InstallState, LocalServer, RemoteServer, Watch
 from .drawing import Drawing
-from .package import data_folder, server_wheel
+from .package import certificates, data_folder, server_wheel
 from .preferences import Preferences, preferences
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Runtime:
         if chosen.server == "LOCAL":
             return LocalServer(self.installation)
         if is_loopback(chosen.url) or bpy.app.online_access:
-            return RemoteServer(chosen.url, chosen.token)
+            return RemoteServer(chosen.url, chosen.token, Pins(certificates()))
         return Offline()
 
     @property

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from inference_server.media.labels import PALETTE
+from tests.inference_server.faults.fixtures import fault_library, small_disk_of  # noqa: F401
 
 HERE = Path(__file__).resolve().parent
 ENDED = ("done", "failed", "cancelled")

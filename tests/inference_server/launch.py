@@ -1,5 +1,6 @@
 """The real server and worker, plus an engine made for faults: `python launch.py serve | worker ...`."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,9 +39,12 @@ def main() -> int:
         work(arguments, describe_device if Path(tree).is_dir() else lambda _: described)
     import argparse
 
-    from inference_server.api import command
+    from inference_server.api import command, connections, security
     from inference_server.errors import UserError
 
+    # The waits of a test, in seconds.
+    connections.READ_WAIT = float(os.environ.get("TEST_READ_WAIT", connections.READ_WAIT))
+    security.BODY_WAIT = float(os.environ.get("TEST_BODY_WAIT", security.BODY_WAIT))
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     try:

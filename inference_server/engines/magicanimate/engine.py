@@ -90,6 +90,7 @@ class MagicAnimateEngine:
             labels,
             steps=settings.steps,
             guidance=settings.guidance,
+            pose_strength=settings.pose_strength,
             seed=settings.seed,
             shared_noise=settings.shared_noise,
             windows=settings.windows,

@@ -17,6 +17,13 @@ class MagicAnimateSettings(EngineSettings):
     guided_share: float = Field(
         1.0, ge=0.0, le=1.0, title="Guided share", description="Part of the steps, from the first, that use guidance"
     )
+    pose_strength: float = Field(
+        1.0,
+        ge=0.0,
+        le=2.0,
+        title="Pose strength",
+        description="How strictly the part maps are followed; less frees the pose, 1 is as published",
+    )
     seed: int = Field(1, ge=0, le=2**63 - 1, title="Seed", description="Same seed, same starting noise")
     redo_seed: int | None = Field(
         None,

@@ -6,12 +6,15 @@
     FOLDER/sd-vae-ft-mse
     FOLDER/taesd, if it is there
 
-All headers are checked before the first tensor is read.
+All headers are checked before the first tensor is read. As with the published loader, a file may hold more than its
+network has: that is told and left out. What is missing or has another shape is refused.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from inference_server.models.layouts import (
     Shapes,
     build_empty,
     compare,
+    count_entries,
     rename_temporal,
     rename_text_encoder,
     rename_vae,
@@ -32,13 +36,10 @@ from inference_server.models.layouts import (
 )
 from inference_server.models.spec import MAGICANIMATE
 from inference_server.models.unet import AppearanceEncoder, PoseControlNet, UNet3D, network_arguments
+from inference_server.weights.catalogue import DIFFUSERS_NAMES, TEMPORAL_NAMES, TEXT_ENCODER_NAMES
 from inference_server.weights.checkpoint import GET_AGAIN, read_shapes, read_tensors
 
-DIFFUSERS_NAMES = tuple(
-    f"diffusion_pytorch_model{end}" for end in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
-)
-TEXT_NAMES = ("model.safetensors", "model.fp16.safetensors", "pytorch_model.bin", "pytorch_model.fp16.bin")
-TEMPORAL_NAMES = ("temporal_attention.safetensors", "temporal_attention.ckpt")
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Networks:
     tokenizer: CLIPTokenizer
     files: tuple[Path, ...]
     """Every weight file that was read, for the recipe."""
+    notes: tuple[str, ...] = ()
+    """A line for every file that holds more than its network uses."""
     small_vae: AutoencoderTiny | None = None
     """A rougher and much faster decoder of the same latents (TAESD), if the tree has one."""
 
@@ -65,23 +68,34 @@ class Networks:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file on disk, checked against the entries that a network expects of it."""
+    """One file on disk and what its network takes of it: all that is `required`, and what is there of `optional`."""
 
     path: Path
-    expected: Shapes
+    required: Shapes
     rename: Callable[[Mapping[str, Any]], dict[str, Any]]
+    optional: Shapes = field(default_factory=dict)
 
-    def check(self) -> None:
-        """Compare the header. Raises UserError `weights-mismatch` with the file, the first keys and shapes."""
-        mismatch = compare(self.expected, self.rename(read_shapes(self.path)))
+    def check(self) -> str:
+        """Compare the header. Returns a line about entries that are not used, empty if there are none.
+
+        Raises UserError `weights-mismatch` with the file, the first missing key, or the first shape that differs.
+        """
+        mismatch = compare(self.required, self.rename(read_shapes(self.path)), self.optional)
         if mismatch:
             raise UserError(
                 f"{self.path} does not fit its config.json: {mismatch}", fix=GET_AGAIN, code="weights-mismatch"
             )
+        if not mismatch.extra:
+            return ""
+        return (
+            f"{self.path.name}: {count_entries(len(mismatch.extra))} that the network does not have, "
+            f"first {mismatch.extra[0]}: not used"
+        )
 
     def read(self, dtype: torch.dtype) -> dict[str, Tensor]:
         tensors = self.rename(read_tensors(self.path))
-        return {key: tensors[key].to(dtype) for key in self.expected}
+        known = {**self.required, **self.optional}
+        return {key: tensor.to(dtype) for key, tensor in tensors.items() if key in known}
 
 
 def find_file(folder: Path, names: tuple[str, ...]) -> Path:
@@ -123,7 +137,17 @@ def same(entries: Mapping[str, Any]) -> dict[str, Any]:
     return dict(entries)
 
 
-def check_tree(folder: Path) -> tuple[dict[str, nn.Module], dict[str, list[WeightFile]]]:
+@dataclass(frozen=True)
+class Tree:
+    """A checked folder. networks: empty, by name. files: of each network; what a later one holds replaces an earlier
+    one's. notes: see `Networks.notes`."""
+
+    networks: dict[str, nn.Module]
+    files: dict[str, list[WeightFile]]
+    notes: tuple[str, ...]
+
+
+def check_tree(folder: Path) -> Tree:
     """The networks, empty, and the files of each, every header compared; reads no tensor.
 
     Raises UserError for a missing, unreadable or unfitting file.
@@ -141,7 +165,7 @@ def check_tree(folder: Path) -> tuple[dict[str, nn.Module], dict[str, list[Weigh
         ),
         "controlnet": (own / "densepose_controlnet", PoseControlNet, DIFFUSERS_NAMES, same),
         "vae": (folder / "sd-vae-ft-mse", build_vae, DIFFUSERS_NAMES, rename_vae),
-        "text_encoder": (base / "text_encoder", build_text_encoder, TEXT_NAMES, rename_text_encoder),
+        "text_encoder": (base / "text_encoder", build_text_encoder, TEXT_ENCODER_NAMES, rename_text_encoder),
     }
     if (folder / "taesd").is_dir():
         places["small_vae"] = (folder / "taesd", build_small_vae, DIFFUSERS_NAMES, same)
@@ -155,12 +179,10 @@ def check_tree(folder: Path) -> tuple[dict[str, nn.Module], dict[str, list[Weigh
         files[name] = [WeightFile(find_file(place, file_names), plain, rename)]
         if motion:
             temporal = find_file(own / "temporal_attention", TEMPORAL_NAMES)
-            files[name].append(WeightFile(temporal, motion, rename_temporal))
-    for parts in files.values():
-        for part in parts:
-            part.check()
+            files[name].append(WeightFile(temporal, motion, partial(rename_temporal, network=expected), plain))
+    notes = tuple(note for parts in files.values() for part in parts if (note := part.check()))
     check_same_latents(folder, networks)
-    return networks, files
+    return Tree(networks, files, notes)
 
 
 def check_same_latents(folder: Path, networks: Mapping[str, nn.Module]) -> None:
@@ -179,15 +201,17 @@ def check_same_latents(folder: Path, networks: Mapping[str, nn.Module]) -> None:
 
 def load_networks(folder: Path, dtype: torch.dtype) -> Networks:
     """Load the tree in `folder`. Raises UserError for a missing, unreadable or unfitting file, before loading any."""
-    networks, files = check_tree(folder)
+    tree = check_tree(folder)
+    for note in tree.notes:
+        log.warning("%s", note)
     tokenizer = load_tokenizer(folder / "stable-diffusion-v1-5" / "tokenizer")
-    for name, network in networks.items():
-        tensors = {key: tensor for part in files[name] for key, tensor in part.read(dtype).items()}
+    for name, network in tree.networks.items():
+        tensors = {key: tensor for part in tree.files[name] for key, tensor in part.read(dtype).items()}
         network.load_state_dict(tensors, assign=True)
         network.eval().requires_grad_(False)
-    restore_position_ids(networks["text_encoder"])
-    read = tuple(part.path for parts in files.values() for part in parts)
-    return Networks(**networks, tokenizer=tokenizer, files=read)
+    restore_position_ids(tree.networks["text_encoder"])
+    read = tuple(part.path for parts in tree.files.values() for part in parts)
+    return Networks(**tree.networks, tokenizer=tokenizer, files=read, notes=tree.notes)
 
 
 def load_tokenizer(folder: Path) -> CLIPTokenizer:

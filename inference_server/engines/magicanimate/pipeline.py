@@ -142,6 +142,7 @@ class MagicAnimatePipeline:
         *,
         steps: int = 25,
         guidance_scale: float = 7.5,
+        pose_strength: float = 1.0,
         seed: int = 1,
         shared_noise: float = 0.0,
         latents: Tensor | None = None,
@@ -155,6 +156,7 @@ class MagicAnimatePipeline:
         """Animate `reference` by `part_maps`.
 
         reference: uint8 (H, W), (H, W, 3) or (H, W, 4). part_maps: uint8 labels (F, H, W) or RGB (F, H, W, 3).
+        pose_strength: factor of the ControlNet's residuals, `controlnet_conditioning_scale` of the published pipeline.
         shared_noise: see `sampling.noise.mix_noise`. latents: starting noise (F, C, h, w) in place of `seed`.
         pad_to_multiple: repeat the last map up to a multiple of this many frames while denoising, as the published
         driver does with 16.
@@ -166,6 +168,7 @@ class MagicAnimatePipeline:
             part_maps,
             steps=steps,
             guidance=[guidance_scale] * steps,
+            pose_strength=pose_strength,
             seed=seed,
             shared_noise=shared_noise,
             latents=latents,
@@ -188,6 +191,7 @@ class MagicAnimatePipeline:
         *,
         steps: int,
         guidance: Sequence[float],
+        pose_strength: float = 1.0,
         seed: int = 1,
         shared_noise: float = 0.0,
         latents: Tensor | None = None,
@@ -200,7 +204,8 @@ class MagicAnimatePipeline:
     ) -> Run:
         """Check the inputs and do all that is done once per job; `on_reference(timesteps done)` may raise to cancel.
 
-        guidance: guidance scale of each step. Raises UserError for inputs that do not fit.
+        guidance: guidance scale of each step. pose_strength: factor of the ControlNet's residuals. Raises UserError
+        for inputs that do not fit.
         """
         for name, context in self._contexts.items():  # which another pipeline may share
             context.sharing, context.attend, context.compiled = self.sharing, self._attend, self._compiled
@@ -233,6 +238,7 @@ class MagicAnimatePipeline:
             hints=Hints(self.networks.controlnet, maps),
             references=self._references(self.encode(reference), timesteps, text, on_reference),
             guidance=guidance,
+            pose_strength=pose_strength,
             graphs=self.graphs,
         )
         return Run(count, latents.float().cpu() * scheduler.init_noise_sigma, scheduler, plan, predictor)

@@ -46,6 +46,7 @@ class NoisePredictor:
 
     timesteps: of the schedule. text: (1, tokens, D). references: tokens of a step, on any device.
     guidance: guidance scale per step; at most 1 means the conditional prediction alone (half the work).
+    pose_strength: factor of the ControlNet's residuals.
     graphs: replay networks whose weights stay where they are.
     """
 
@@ -58,6 +59,7 @@ class NoisePredictor:
     hints: Hints
     references: Callable[[int], dict[str, Tensor]]
     guidance: Sequence[float]
+    pose_strength: float = 1.0
     graphs: Graphs | None = None
 
     def __post_init__(self) -> None:
@@ -117,7 +119,7 @@ class NoisePredictor:
         fresh = None
         if missing:
             hint = self.hints.of([window[i] for i in missing])
-            fresh = self._run("controlnet", sample[missing], timestep, self.text, hint)
+            fresh = self._run("controlnet", sample[missing], timestep, self.text, hint, scale=self.pose_strength)
         residuals = merge(window, rows, missing, before, fresh)
         follower = set(self._followers.get(window, ()))
         shared = [i for i, frame in enumerate(window) if frame in follower]

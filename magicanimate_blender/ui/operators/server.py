@@ -7,8 +7,10 @@ from pathlib import Path
 
 import bpy
 
+from ...client import Pins, server_name
 from ...server_manager import LocalServer
 from ...server_manager.local import tail
+from ..package import certificates
 from ..preferences import preferences
 from ..runtime import runtime
 from .common import tells_errors
@@ -121,6 +123,27 @@ class MAGICANIMATE_OT_free_memory(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MAGICANIMATE_OT_trust_certificate(bpy.types.Operator):
+    bl_idname = "magicanimate.trust_certificate"
+    bl_label = "Trust the New Certificate"
+    bl_description = (
+        "Trust the certificate that the server shows now. Only if whoever runs the server says that it was replaced"
+    )
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return preferences().server == "REMOTE"
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    @tells_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        Pins(certificates()).forget(server_name(preferences().url))
+        return {"FINISHED"}
+
+
 class MAGICANIMATE_OT_show_log(bpy.types.Operator):
     bl_idname = "magicanimate.show_log"
     bl_label = "Log"
@@ -165,5 +188,6 @@ CLASSES = (
     MAGICANIMATE_OT_start_server,
     MAGICANIMATE_OT_stop_server,
     MAGICANIMATE_OT_free_memory,
+    MAGICANIMATE_OT_trust_certificate,
     MAGICANIMATE_OT_show_log,
 )

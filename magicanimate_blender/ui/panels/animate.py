@@ -177,7 +177,8 @@ def progress_text(now: Snapshot) -> str:
     if now.state is State.DRAWING and now.steps:
         return f"{now.title}: {now.step} of {now.steps}"
     if now.state is State.QUEUED and now.position:
-        return f"{now.title}: {now.position} before it"
+        wait = "" if now.wait_s is None else f", starts in about {spoken(now.wait_s)}"
+        return f"{now.title}: {now.position} before it{wait}"
     if now.state is State.RUNNING and now.frames_done:
         return f"{now.title}: frame {now.frames_done} of {now.frames}"
     if now.state is State.RUNNING and now.steps:

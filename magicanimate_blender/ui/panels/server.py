@@ -57,6 +57,8 @@ def draw_info(column: bpy.types.UILayout, info: ServerInfo) -> None:
     if info.queue.queued or info.queue.running:
         paused = ", paused" if info.queue.paused else ""
         wrapped(column, f"{info.queue.running} running, {info.queue.queued} waiting{paused}", "SORTTIME")
+    for notice in info.notices:
+        message_box(column, Message(notice.detail, notice.fix, notice.code))
 
 
 def draw_stopped(column: bpy.types.UILayout, current: Runtime, *, going_on: bool = False) -> None:

@@ -109,7 +109,8 @@ def test_uploads_are_pictures_within_limits(server):
 
     size = (32_000).to_bytes(4, "big") * 2
     rows = zlib.compress(bytes(4000 * 32_000), 9)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + bytes([1, 0, 0, 0, 0])) + chunk(b"IDAT", rows)
+    header = chunk(b"IHDR", size + bytes([1, 0, 0, 0, 0]))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     assert len(bomb) < 150_000
     refused(upload(server, bomb), 422, "picture-too-large")
     assert list((server.data / "incoming").iterdir()) == []

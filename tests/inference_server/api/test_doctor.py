@@ -65,7 +65,7 @@ def test_the_command_prints_findings(tmp_path, monkeypatch, capsys):
     assert main(["doctor", "--data-dir", str(tmp_path), "--port", "1", "--json"]) == 0
     findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     about = [finding["about"] for finding in findings]
-    assert about == ["Python", "device", "disk", "weights magicanimate", "weights demo", "port"]
+    assert about == ["Python", "device", "disk", "signing key", "weights magicanimate", "weights demo", "port"]
     monkeypatch.setattr(doctor, "PACKAGES", ("no_such_package",))
     assert main(["doctor", "--data-dir", str(tmp_path), "--port", "1"]) == 1
     assert "-> Install the server again" in capsys.readouterr().out

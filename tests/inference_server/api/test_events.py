@@ -12,6 +12,7 @@ import pytest
 
 from inference_server.api import routes_events
 from inference_server.jobs.events import EPOCH, MAX_FRAME_EVENTS, EventLog
+from inference_server.jobs.people import SINGLE
 
 
 def events_of(lines: Iterator[str]) -> Iterator[tuple[int, str, dict]]:
@@ -143,7 +144,9 @@ def test_silence_is_filled_with_heartbeats(monkeypatch):
     monkeypatch.setattr(routes_events, "HEARTBEAT", 0.01)
 
     async def first_lines() -> list[bytes]:
-        lines = routes_events._events(SimpleNamespace(service=service), None, EPOCH)
+        people = SimpleNamespace(still_has_access=lambda person: True)
+        context = SimpleNamespace(service=service, people=people)
+        lines = routes_events._events(context, SINGLE, None, EPOCH)
         found = [await anext(lines) for _ in range(3)]
         service.events.close()
         return found + [line async for line in lines]

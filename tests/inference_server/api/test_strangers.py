@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import sys
 import uuid
 
 import httpx
@@ -147,14 +148,42 @@ def test_a_token_that_can_be_guessed_is_refused(tmp_path, monkeypatch):
         load_token(folder)
     assert caught.value.code == "weak-token"
     assert stat.S_IMODE(folder.token.stat().st_mode) == 0o600
-    monkeypatch.setenv("MAGICANIMATE_TOKEN", "x" * 20)
-    assert load_token(folder) == "x" * 20
+    monkeypatch.setenv("MAGICANIMATE_TOKEN", "0123456789abcdefghij")
+    assert load_token(folder) == "0123456789abcdefghij"
+
+
+def test_a_token_file_of_the_users_own_is_only_read(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdefghij\n")
+    secret.chmod(0o444)
+    folder = DataFolder(tmp_path / "data")
+    folder.create()
+    assert load_token(folder, secret) == "0123456789abcdefghij"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o444
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is all of 127.0.0.0/8 this machine")
+def test_the_address_it_listens_on_is_one_of_its_names(start_server):
+    server = start_server("--host", "127.0.0.2")
+    assert server.url.startswith("http://127.0.0.2:")
+    assert server.http.get("/v1/server").status_code == 200
+    server.stop()
+
+
+@pytest.mark.parametrize("port", ["80000", "-1", "http"])
+def test_a_port_that_is_none_is_told(start_server, tmp_path, port):
+    with pytest.raises(AssertionError, match="is no port: give a number from 0 to 65535"):
+        start_server("--port", port, data=tmp_path)
 
 
 def test_other_addresses_need_a_flag_and_are_announced(start_server, tmp_path):
     with pytest.raises(AssertionError, match="allow-remote"):
         start_server("--host", "0.0.0.0", data=tmp_path / "a")
-    open_server = start_server("--host", "0.0.0.0", "--allow-remote", "--allow-host", "farm", data=tmp_path / "b")
+    with pytest.raises(AssertionError, match=r"without encryption\. Give --tls-cert .* or add --insecure"):
+        start_server("--host", "0.0.0.0", "--allow-remote", data=tmp_path / "a")
+    open_server = start_server(
+        "--host", "0.0.0.0", "--allow-remote", "--insecure", "--allow-host", "farm", data=tmp_path / "b"
+    )
     console = (tmp_path / "b" / "console.log").read_text()
     assert "WARNING" in console
     assert "token" in console

@@ -37,25 +37,43 @@ def frames_first(latents):
     return latents[0].transpose(0, 1)
 
 
-def window_size(params, names, published):
-    return next((params[name] for name in names if name in params), published)
+RENAMED = {
+    "steps": "steps",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance_scale",
+    "seed": "seed",
+    "context_frames": "context_frames",
+    "context": "context_frames",
+    "context_size": "context_frames",
+    "context_overlap": "context_overlap",
+    "overlap": "context_overlap",
+    "controlnet_conditioning_scale": "pose_strength",
+}
+"""Parameters of a golden run -> the pipeline's."""
+FIXED = {"context_stride": 1, "context_schedule": "uniform", "eta": 0.0}
+"""Parameters that the pipeline has no choice of, with the value that it computes."""
+SHAPES = ("frames", "height", "width")
+
+
+def arguments_of(params):
+    """The pipeline's arguments for a golden run. Fails on a parameter that is not understood: it would be left out."""
+    unknown = [
+        name
+        for name, value in params.items()
+        if name not in RENAMED and name not in (*SHAPES, "bank_dtype") and (name, value) not in FIXED.items()
+    ]
+    if unknown:
+        pytest.fail(f"the golden run was made with {unknown}, which this test does not pass on")
+    return {RENAMED[name]: value for name, value in params.items() if name in RENAMED}
 
 
 def run_golden(pipeline, stored, **options):
-    params = stored["params"]
-    started = "seed" not in params
-    return pipeline(
-        stored["source_u8_hwc"].numpy(),
-        control_video(stored),
-        steps=params["steps"],
-        guidance_scale=params["guidance_scale"],
-        seed=params.get("seed", 0),
-        latents=frames_first(stored["init_latents"]) if started else None,
-        context_frames=window_size(params, ("context_frames", "context", "context_size"), 16),
-        context_overlap=window_size(params, ("context_overlap", "overlap"), 4),
-        windows="original",
-        **options,
-    )
+    params, maps = stored["params"], control_video(stored)
+    assert tuple(params[name] for name in SHAPES) == maps.shape[:3]
+    arguments = {"windows": "original", **arguments_of(params)}
+    if "seed" not in arguments:
+        arguments["latents"] = frames_first(stored["init_latents"])
+    return pipeline(stored["source_u8_hwc"].numpy(), maps, **arguments, **options)
 
 
 class Steps:
@@ -64,6 +82,31 @@ class Steps:
 
     def __call__(self, _done, latents, _clean):
         self.latents.append(latents.clone())
+
+
+def test_a_parameter_that_is_not_understood_fails():
+    given = {"frames": 8, "height": 64, "width": 64, "steps": 4, "context_stride": 1, "guidance_scale": 3.0}
+    assert arguments_of({**given, "controlnet_conditioning_scale": 0.5}) == {
+        "steps": 4, "guidance_scale": 3.0, "pose_strength": 0.5
+    }  # fmt: skip
+    for strange in ({"style_fidelity": 1.0}, {"context_stride": 2}):
+        with pytest.raises(pytest.fail.Exception, match=next(iter(strange))):
+            arguments_of({**given, **strange})
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.7])
+def test_pose_strength_scales_the_residuals(pipeline, picture, strength):
+    def scaled(_network, _args, _kwargs, out):
+        return [x * strength for x in out[0]], out[1] * strength
+
+    ours = pipeline(picture, labels(18), steps=2, pose_strength=strength, output="latents")
+    hook = pipeline.networks.controlnet.register_forward_hook(scaled, with_kwargs=True)
+    from_outside = pipeline(picture, labels(18), steps=2, output="latents")
+    hook.remove()
+    assert (ours - from_outside).abs().max() < 1e-5
+    assert (ours - pipeline(picture, labels(18), steps=2, output="latents")).abs().max() > 0.01
+    if strength == 0:
+        assert torch.equal(ours, pipeline(picture, labels(18) * 0, steps=2, pose_strength=0.0, output="latents"))
 
 
 @pytest.mark.golden

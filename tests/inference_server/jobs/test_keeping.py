@@ -46,15 +46,22 @@ def kept(service: JobService) -> list[uuid.UUID]:
     return [record.id for record in reversed(service.store.newest(100))]
 
 
+def clean_up(service: JobService, keep: Keep) -> None:
+    """The second of a run: the first deletes nothing by age."""
+    cleaner = CleanUp(service, keep)
+    cleaner.run()
+    cleaner.run()
+
+
 def test_results_go_by_age_and_by_size_oldest_first_never_pinned(service):
     jobs = [finished(service, size=1000, age=86400 * days) for days in (40, 35, 3, 2, 1)]
     service.pin(jobs[0], True)
-    CleanUp(service, Keep(days=30, bytes=10**9)).run()
+    clean_up(service, Keep(days=30, bytes=10**9))
     assert kept(service) == [jobs[0], *jobs[2:]]
-    CleanUp(service, Keep(days=30, bytes=3500)).run()
+    clean_up(service, Keep(days=30, bytes=3500))
     assert kept(service) == [jobs[0], *jobs[3:]]
     assert not service.folder.job(jobs[2]).exists()
-    CleanUp(service, Keep(days=30, bytes=0)).run()
+    clean_up(service, Keep(days=30, bytes=0))
     assert kept(service) == [jobs[0]]
 
 
@@ -66,9 +73,9 @@ def test_a_queued_job_is_never_cleaned_up_nor_its_inputs(service):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
         os.utime(path, (0, 0))
-    CleanUp(service, Keep(days=0, bytes=0)).run()
+    clean_up(service, Keep(days=0, bytes=0))
     assert kept(service) == [job]
-    assert [digest[0] for digest in ("0" * 64, "1" * 64, "2" * 64) if digest in service.blobs] == ["0", "1"]
+    assert service.blobs.missing(["0" * 64, "1" * 64, "2" * 64]) == ["2" * 64]
 
 
 @pytest.mark.parametrize("jump", [-10 * 365 * 86400.0, 10 * 365 * 86400.0])
@@ -77,7 +84,7 @@ def test_a_clock_that_jumps_ages_nothing_and_reorders_nothing(service, monkeypat
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     second = finished(service)
-    CleanUp(service, Keep(days=30, bytes=10**9)).run()
+    clean_up(service, Keep(days=30, bytes=10**9))
     assert kept(service) == [first, second]
     ends = [service.store.get(job).finished_at for job in (first, second)]
     assert 0 <= ends[1] - ends[0] < 10

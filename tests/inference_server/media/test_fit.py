@@ -23,14 +23,24 @@ def test_stretch_is_pillows_bicubic():
     assert np.array_equal(fit_image(image, 16, 16, "stretch"), np.asarray(expected))
 
 
-def test_crop_keeps_the_middle_and_pad_repeats_the_border():
+def test_crop_keeps_the_middle():
     image = np.zeros((4, 8, 3), np.uint8)
     image[:, 2:6] = 200
-    image[:, 7] = 90
     assert (fit_image(image, 4, 4, "crop") == 200).all()
-    padded = fit_image(image, 8, 8, "pad")
-    assert np.array_equal(padded[2:6], image)
-    assert (padded[:, 7] == 90).all()
+
+
+def test_pad_continues_a_border_with_its_mean_and_no_stripe():
+    wall, sleeve = (200, 190, 180), (20, 60, 140)
+    image = np.full((40, 20, 3), wall, np.uint8)
+    image[10:14, 12:] = sleeve  # an arm that the right border cuts off
+    padded = fit_image(image, 40, 40, "pad")
+    assert np.array_equal(padded[:, 10:30], image)
+    assert (padded[:, :10] == wall).all(), "the left border is the wall alone"
+    right = padded[:, 30:]
+    assert (right == right[0, 0]).all(), "one colour, no stripe"
+    assert np.allclose(right[0, 0], np.array(wall) * 0.9 + np.array(sleeve) * 0.1, atol=1)
+    above = fit_image(image.swapaxes(0, 1), 40, 40, "pad")
+    assert np.array_equal(above, padded.swapaxes(0, 1)), "as at the sides, so above and below"
 
 
 @pytest.mark.parametrize("mode", ["pad", "crop", "stretch"])

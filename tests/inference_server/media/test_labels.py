@@ -1,6 +1,8 @@
 import io
 from contextlib import suppress
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,12 +13,29 @@ from inference_server.errors import UserError
 from inference_server.media.images import png_bytes, write_png
 from inference_server.media.labels import (
     PALETTE,
+    SOUND_DISTANCE,
     colours_from_labels,
     labels_from_colours,
     read_label_clip,
     read_labels,
+    snap_to_palette,
 )
-from inference_server.media.video import write_mp4
+from inference_server.media.video import read_frames, write_mp4
+
+
+def ramp(*levels):
+    """A colour table of so many levels of R, G and B, in between by lines."""
+    stops = np.linspace(0, 1, len(levels))
+    return lambda x: np.stack([np.interp(x, stops, c) for c in zip(*levels, strict=True)], axis=1).astype(np.uint8)
+
+
+OTHER_TABLES = {
+    "jet": ramp((0, 0, 128), (0, 0, 255), (0, 255, 255), (255, 255, 0), (255, 0, 0), (128, 0, 0)),
+    "plasma": ramp((13, 8, 135), (126, 3, 168), (204, 71, 120), (248, 149, 64), (240, 249, 33)),
+    "magma": ramp((0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191)),
+    "grey": ramp((0, 0, 0), (255, 255, 255)),
+}
+"""Near enough to the tables of these names."""
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +132,84 @@ def test_any_picture_is_labels_or_a_user_error(height, width, seed):
         found = labels_from_colours(noise(height, width, seed))
         assert found.shape == (height, width)
         assert found.max() <= 24
+
+
+def moving_figure(frames: int = 4) -> list[np.ndarray]:
+    """A figure of several parts, round and thin ones, that moves: coloured maps."""
+    rows, columns = np.mgrid[0:192, 0:192]
+    maps = []
+    for n in range(frames):
+        image = np.zeros((192, 192), np.uint8)
+        for part, (row, column, radius) in {2: (100, 96, 30), 23: (50, 96, 18), 24: (50, 104, 14)}.items():
+            image[(rows - row) ** 2 + (columns - column - 3 * n) ** 2 < radius**2] = part
+        for part, column in ((15, 60), (21, 52), (16, 128), (8, 88), (12, 104)):
+            image[90 + part : 150 + part, column + 3 * n : column + 3 * n + 9] = part
+        maps.append(image)
+    return maps
+
+
+def lossy_video(path: Path, frames: list[np.ndarray], crf: int) -> Path:
+    """RGB frames as people export them: H.264 of this quality, half the colours."""
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libx264", rate=25, options={"crf": str(crf)})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in frames:
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        video.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(("crf", "most"), [(18, 0.05), (28, 0.06), (38, 0.1), (48, 0.17)])
+def test_lossy_videos_are_read_and_the_share_off_the_table_is_told(crf, most, tmp_path):
+    maps = moving_figure()
+    clip = read_label_clip(lossy_video(tmp_path / "maps.mp4", [colours_from_labels(m) for m in maps], crf))
+    assert (clip.labels != np.stack(maps)).mean() < most
+    assert 0.005 < clip.off_palette < 0.1
+
+
+def test_more_than_five_in_a_hundred_pixels_off_the_table_is_no_reason_to_refuse():
+    rough = np.asarray(Image.fromarray(colours_from_labels(moving_figure(1)[0])).resize((48, 48), Image.BICUBIC))
+    found = snap_to_palette(rough)
+    distance = np.linalg.norm(rough[..., None, :].astype(int) - PALETTE.astype(int), axis=-1).min(axis=-1)
+    assert (distance > 12).mean() > 0.05, "what was refused before"
+    assert found.off_palette == (distance > SOUND_DISTANCE).mean()
+    assert np.array_equal(
+        found.labels, np.linalg.norm(rough[..., None, :].astype(int) - PALETTE.astype(int), axis=-1).argmin(axis=-1)
+    )
+
+
+@pytest.mark.parametrize("crf", [None, 23, 33, 43, 48])
+@pytest.mark.parametrize("name", ["densepose_dancing2.mp4", "densepose_running.mp4"])
+def test_published_clips_are_read_at_any_quality(real_data, name, crf, tmp_path):
+    frames = read_frames(real_data / name).frames[::8]
+    path = real_data / name if crf is None else lossy_video(tmp_path / name, list(frames), crf)
+    clip = read_label_clip(path)
+    assert 0.005 < clip.off_palette < 0.06
+    own = np.stack([labels_from_colours(frame) for frame in frames])
+    assert (clip.labels[:: 8 if crf is None else 1] == own).mean() > (0.999 if crf is None else 0.88)
+
+
+def photo(seed: int = 0) -> np.ndarray:
+    """Smooth colours of all kinds, as a photograph has them."""
+    small = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((192, 192), Image.BICUBIC))
+
+
+@pytest.mark.parametrize("crf", [18, 38])
+def test_photographs_and_other_tables_are_refused_as_videos_too(crf, tmp_path):
+    figure = moving_figure(1)[0]
+    tables = {name: tone(np.arange(25) / 24) for name, tone in OTHER_TABLES.items()}
+    on_background = {f"{name} on the right background": np.vstack([PALETTE[:1], t[1:]]) for name, t in tables.items()}
+    pictures = {name: table[figure] for name, table in {**tables, **on_background}.items()}
+    pictures |= {"photo": photo(), "bgr": colours_from_labels(figure)[..., ::-1]}
+    for name, picture in pictures.items():
+        path = lossy_video(tmp_path / f"{name}.mp4", [picture] * 2, crf)
+        error = refused(read_label_clip, path)
+        assert error.code == "map-off-palette", name
+        assert "frame 0" in error.message
+
+
+def test_photographs_of_people_are_refused(real_data):
+    for name in ("reference_person.jpeg", "reference_monalisa.png"):
+        assert refused(read_labels, real_data / name).code == "map-off-palette"

@@ -19,11 +19,11 @@ from inference_server.errors import UserError
 from inference_server.models.layouts import unwrap_state_dict
 from inference_server.weights import download
 from inference_server.weights.adopt import link_folder
-from inference_server.weights.catalogue import CATALOGUE, find_entry
+from inference_server.weights.catalogue import CATALOGUE, REVISIONS, SD15_REPO, find_entry
 from inference_server.weights.library import WeightsLibrary
 from inference_server.weights.manifest import Manifest, hash_file
 from tests.inference_server.conftest import wait_until
-from tests.inference_server.weights.hub import Hub, published
+from tests.inference_server.weights.hub import COMMIT, Hub, published
 
 ENTRY = find_entry("magicanimate")
 CKPT = "temporal_attention/temporal_attention.ckpt"
@@ -58,23 +58,27 @@ def test_a_set_is_fetched_over_a_line_that_breaks_then_converted_and_checked(hub
     with pytest.raises(UserError) as caught:
         library.start_download("magicanimate", accept_licence=False)
     assert caught.value.code == "licence-not-accepted"
-    # The published file carries the whole UNet beside the motion modules; the hub's client writes 10 MB at a time.
+    # A file that holds more than motion modules, and is larger than the 10 MB that the hub's client writes at a time.
     path = golden_weights / "MagicAnimate" / CKPT
     motion = unwrap_state_dict(torch.load(path, weights_only=True))
-    content = {"state_dict": {**motion, "unet.conv_in.weight": torch.zeros(4_000_000)}}
+    content = {"state_dict": {**motion, "optimizer.state": torch.zeros(4_000_000)}}
     torch.save(content, buffer := io.BytesIO())
     hub.files["zcxu-eric/MagicAnimate", CKPT] = buffer.getvalue()
     hub.cut_after = 12_000_000
     library.start_download("magicanimate", accept_licence=True)
     task = finish(library)
-    assert (task.state, task.problem) == ("done", None)
+    assert task.problem is None, task.problem
+    assert task.state == "done"
     assert any(spec.startswith("bytes=") for _, _, spec in hub.requests), "the cut file goes on where it was"
     assert task.done_bytes == task.total_bytes == sum(map(len, hub.files.values()))
     tree = library.folder_of("magicanimate")
     names = [path.name for path in (tree / "MagicAnimate/temporal_attention").iterdir()]
     assert names == ["temporal_attention.safetensors"]
     assert not (tree / ".download").exists()
-    assert Manifest(tree).files[UNET].source.startswith("stable-diffusion-v1-5/stable-diffusion-v1-5@cccc")
+    assert hub.revisions == {repo: commit or COMMIT for repo, commit in REVISIONS.items() if repo in hub.revisions}
+    assert json.loads((library.root / "revisions.json").read_text()) == {"zcxu-eric/MagicAnimate": COMMIT}
+    assert Manifest(tree).files[UNET].source.startswith(f"{SD15_REPO}@{REVISIONS[SD15_REPO]}/unet/")
+    assert any("optimizer.state" in note for note in task.notes)
     assert library.state("magicanimate") == "ready"
     assert WeightsLibrary(library.root).accepted("magicanimate")
 
@@ -130,9 +134,10 @@ def test_a_missing_hub_and_offline_mode_are_said(hub, library, monkeypatch):
 def test_space_is_checked_before_anything_is_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 10**9))
     with pytest.raises(UserError) as caught:
-        download._check_space(ENTRY, tmp_path / "tree", ENTRY.download_bytes)
+        download._check_space(ENTRY, tmp_path / "tree", [part.size for part in (*ENTRY.parts, *ENTRY.optional)])
     assert caught.value.code == "not-enough-space"
-    assert "14.3 GB" in str(caught.value)
+    assert "16.8 GB" in str(caught.value), "the files, and the largest in half precision beside it"
+    assert round(ENTRY.disk_bytes / 1e9, 1) == 16.8
 
 
 class Payload:

@@ -11,7 +11,7 @@ import pytest
 
 from magicanimate_blender.client import ClientError
 from magicanimate_blender.server_manager import Installation, LocalServer, RemoteServer, Watch
-from magicanimate_blender.server_manager.local import tail
+from magicanimate_blender.server_manager.local import LOG_LIMIT, tail
 from magicanimate_blender.server_manager.running import is_alive
 from tests.magicanimate_blender.server_manager.wheels import make_server_wheel
 
@@ -32,6 +32,13 @@ def test_start_use_and_stop(local):
     assert not is_alive(info.pid)
     assert local.log_tail()[-1] == "stopped"
     assert not local.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's environment from /proc")
+def test_the_server_is_asked_to_bound_the_log_that_the_add_on_makes(local):
+    pid = connect(local).server().pid
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        assert f"MAGICANIMATE_CONSOLE_LIMIT={LOG_LIMIT}".encode() in file.read().split(b"\0")
 
 
 def test_another_blender_attaches_and_does_not_stop_what_it_did_not_start(local, installation):
