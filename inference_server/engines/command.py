@@ -23,6 +23,7 @@ from inference_server.media.video import check_fps
 from inference_server.provenance.recipe import make_recipe, sha256_of, write_recipe
 from inference_server.weights.catalogue import CATALOGUE
 from inference_server.weights.library import WeightsLibrary
+from inference_server.weights.manifest import tree_hash
 
 if TYPE_CHECKING:
     from inference_server.engines.magicanimate.room import Room
@@ -207,7 +208,7 @@ def write_result(
         frames=len(written),
         size=(width, height),
         fps=inputs.fps,
-        description=engine.describe(),
+        description={**engine.describe(), "weights_hash": tree_hash(weights)},
         inputs={"fit": args.fit, "maps_off_palette": round(inputs.off_palette, 4)},
     )
     write_recipe(out.folder / "recipe.json", recipe)
