@@ -26,7 +26,7 @@ from inference_server.weights.library import WeightsLibrary
 from inference_server.weights.manifest import tree_hash
 
 if TYPE_CHECKING:
-    from inference_server.engines.magicanimate.room import Room
+    from inference_server.engines.magicanimate.largest_size import Room
 
 DEFAULT_FPS = 25.0
 """Of a folder of pictures, which has no rate of its own: the rate of the published sample videos."""
@@ -176,7 +176,7 @@ def check_size(
 def open_room(folder: Path, device: str, dtype: str) -> "Room":
     from inference_server.engines.device import pick_device, pick_dtype
     from inference_server.engines.magicanimate.loader import check_tree
-    from inference_server.engines.magicanimate.room import Room
+    from inference_server.engines.magicanimate.largest_size import Room
 
     where = pick_device(device)
     return Room(check_tree(folder), where, pick_dtype(dtype, where))
