@@ -175,8 +175,8 @@ def check_size(
 
 def open_room(folder: Path, device: str, dtype: str) -> "Room":
     from inference_server.engines.device import pick_device, pick_dtype
-    from inference_server.engines.magicanimate.loader import check_tree
     from inference_server.engines.magicanimate.largest_size import Room
+    from inference_server.engines.magicanimate.loader import check_tree
 
     where = pick_device(device)
     return Room(check_tree(folder), where, pick_dtype(dtype, where))
