@@ -225,7 +225,8 @@ def nvidia_driver() -> str | None:
 
 
 def half_precision_bytes() -> int:
-    """Of the published networks: their float32 files halved, the motion modules without the UNet in their file."""
+    """Of the published networks in memory: their float32 files halved. temporal_attention.ckpt counts as its motion
+    modules alone, since a UNet in it takes the place of Stable Diffusion's."""
     published = next(entry for entry in ENTRIES if not entry.demo)
     motion_file = max(part.size for part in published.parts)
     motion_modules = 417_982_400 * 4

@@ -82,7 +82,7 @@ def flops(args: argparse.Namespace) -> dict[str, Any]:
             "case": asdict(case),
             **shared,
             "without_sharing": plain,
-            "original_tflop_per_step": counting.ORIGINAL_TFLOP_PER_STEP,
+            "original_tflop_per_step": counting.ORIGINAL_TFLOP_PER_STEP if counting.is_published(case) else None,
         }
 
     return together([count(case) for case in cases(args, 16)])

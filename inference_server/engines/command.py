@@ -25,9 +25,10 @@ from inference_server.provenance.identity import local_identity
 from inference_server.provenance.recipe import make_recipe, sha256_of, write_recipe
 from inference_server.weights.catalogue import CATALOGUE
 from inference_server.weights.library import WeightsLibrary
+from inference_server.weights.manifest import tree_hash
 
 if TYPE_CHECKING:
-    from inference_server.engines.magicanimate.room import Room
+    from inference_server.engines.magicanimate.largest_size import Room
 
 DEFAULT_FPS = 25.0
 """Of a folder of pictures, which has no rate of its own: the rate of the published sample videos."""
@@ -191,8 +192,8 @@ def check_size(
 
 def open_room(folder: Path, device: str, dtype: str) -> "Room":
     from inference_server.engines.device import pick_device, pick_dtype
+    from inference_server.engines.magicanimate.largest_size import Room
     from inference_server.engines.magicanimate.loader import check_tree
-    from inference_server.engines.magicanimate.room import Room
 
     where = pick_device(device)
     return Room(check_tree(folder), where, pick_dtype(dtype, where))
@@ -228,7 +229,7 @@ def write_result(
         frames=len(written),
         size=(width, height),
         fps=inputs.fps,
-        description=engine.describe(),
+        description={**engine.describe(), "weights_hash": tree_hash(weights)},
         inputs={"fit": args.fit, "maps_off_palette": round(inputs.off_palette, 4)},
         signer=identity.fingerprint,
     )

@@ -102,6 +102,7 @@ class Task:
     tracks: name -> uint8 (F, H, W) labels; all tracks have the same F, H, W.
     settings: an instance of the engine's settings class.
     trajectory: folder where latents of every step are kept; a run that finds its own there goes on from it.
+    weights: hash of the weights that compute it (`weights.manifest.tree_hash`): latents of others are not built upon.
     """
 
     reference: Images
@@ -109,6 +110,7 @@ class Task:
     settings: EngineSettings
     trajectory: Path | None = None
     base: Base | None = None
+    weights: str = ""
 
 
 class Engine(Protocol):

@@ -1,5 +1,6 @@
 """What of an earlier result can be taken for a job that names it as its base."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,9 +26,11 @@ class BasePlan:
     sources: Sources
 
 
-def plan_base(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo) -> BasePlan | str:
-    """The plan, or in one line why the job is computed in full."""
-    reason = _why_not(body, base, folder, engine)
+def plan_base(
+    body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo, weights: str
+) -> BasePlan | str:
+    """The plan, or in one line why the job is computed in full. weights: hash of those that would compute it now."""
+    reason = _why_not(body, base, folder, engine, weights)
     if reason or base is None:
         return f"Computed in full: {reason}."
     ours, theirs = ([each.maps_of(n) for n in range(each.frames)] for each in (body, base.body))
@@ -42,7 +45,7 @@ def plan_base(body: JobBody, base: Record | None, folder: DataFolder, engine: En
     return BasePlan(base.id, tuple(sorted(changed)), tuple(sorted(differs & keep)), sources)
 
 
-def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo) -> str | None:
+def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: EngineInfo, weights: str) -> str | None:
     if base is None:
         return "the earlier result no longer exists"
     other = base.body
@@ -50,6 +53,8 @@ def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: Eng
         return f"the earlier job is {base.state}, not done"
     if (body.engine, body.weights) != (other.engine, other.weights):
         return "the engine or its weights are other ones than in the earlier result"
+    if weights_of_result(folder, base.id) != weights:
+        return "the weights were replaced since the earlier result"
     if body.reference != other.reference:
         return "the reference picture is another one than in the earlier result"
     if _result_settings(engine, body) != _result_settings(engine, other):
@@ -59,6 +64,15 @@ def _why_not(body: JobBody, base: Record | None, folder: DataFolder, engine: Eng
     if not all(folder.is_ours(folder.frame(base.id, n)) for n in range(other.frames)):
         return "frames of the earlier result are missing"
     return None
+
+
+def weights_of_result(folder: DataFolder, job: UUID) -> str | None:
+    """Hash of the weights that computed a result; None for results that are older than it, or unreadable."""
+    try:
+        recipe = json.loads((folder.job(job) / "recipe.json").read_text(encoding="utf-8"))
+        return str(recipe["run"]["weights_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _result_settings(engine: EngineInfo, body: JobBody) -> dict[str, Any]:

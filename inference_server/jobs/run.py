@@ -30,6 +30,7 @@ from inference_server.media.video import write_mp4
 from inference_server.provenance.credentials import Credentials
 from inference_server.provenance.identity import Identity
 from inference_server.provenance.recipe import make_recipe, write_recipe
+from inference_server.weights.manifest import tree_hash
 
 PREVIEW_EVERY = 0.5
 """Seconds between preview pictures."""
@@ -121,6 +122,7 @@ class JobRun:
             settings=parse_settings(info, self.body.settings),
             trajectory=self.folder.trajectory(self.job),
             base=base_of(self.command, self.body, self.folder),
+            weights=tree_hash(self.command.weights_folder),
         )
 
     def carry_over(self, task: Task, info: EngineInfo) -> bool:
@@ -177,7 +179,7 @@ class JobRun:
             frames=self.body.frames,
             size=size,
             fps=self.body.fps,
-            description=description or self._base_description(),
+            description={**(description or self._base_description()), "weights_hash": task.weights},
             base=base,
             signer=self._signer,
         )

@@ -33,6 +33,7 @@ from inference_server.jobs.retention import CleanUp, Keep
 from inference_server.jobs.service import JobService
 from inference_server.jobs.store import Brief, Record
 from inference_server.jobs.worker_process import WORKER, WorkerProcess
+from inference_server.weights.manifest import tree_hash
 
 WorkerState = Literal["stopped", "starting", "idle", "busy"]
 TICK = 0.25
@@ -197,7 +198,8 @@ class Scheduler:
         base_frames = 0
         if body.base_job is not None:
             earlier = self._earlier(record, body.base_job)
-            plan = plan_base(body, earlier, self.service.folder, engine)
+            now = tree_hash(self._weights_folder(weights.id))
+            plan = plan_base(body, earlier, self.service.folder, engine, now)
             if isinstance(plan, BasePlan) and earlier is not None:
                 base_frames = earlier.body.frames
                 base, changed, sources = plan.job, plan.changed, plan.sources

@@ -28,6 +28,7 @@ from inference_server.jobs.messages import Cancel, Failed, Note, Ready, Report, 
 from inference_server.jobs.run import JobRun
 from inference_server.media.limits import SERVER_LIMITS
 from inference_server.provenance.identity import Identity, given_identity, local_identity
+from inference_server.weights.manifest import tree_hash
 
 LOCK_WAIT = 10.0
 """Seconds that an earlier worker, whose server is gone, gets to notice and end."""
@@ -47,7 +48,7 @@ class Worker:
         self.commands: queue.SimpleQueue[Run | Stop] = queue.SimpleQueue()
         self._cancelled: set[UUID] = set()
         self._stopping = False
-        self._loaded: tuple[tuple[str, Path, bool], Engine] | None = None
+        self._loaded: tuple[tuple[str, Path, bool, str], Engine] | None = None
 
     def read_commands(self, pipe: BinaryIO) -> None:
         """A thread: cancelling must be heard while a step is computed. When the server is gone, so is this process."""
@@ -81,8 +82,8 @@ class Worker:
             raise disk_full(self.folder)
 
     def engine(self, info: EngineInfo, weights: Path, low_memory: bool) -> Engine:
-        """The engine, loaded if another one or none was."""
-        key = (info.id, weights, low_memory)
+        """The engine, loaded if another one or none was, or if its weights were replaced since."""
+        key = (info.id, weights, low_memory, tree_hash(weights))
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None
             gc.collect()  # networks may refer to each other in circles, and the next ones need their memory

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from inference_server.media.files import write_bytes
@@ -77,3 +78,43 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda _count: None)
             found.update(chunk)
             on_bytes(len(chunk))
     return found.hexdigest()
+
+
+SUFFIXES = (".safetensors", ".ckpt", ".bin", ".json", ".txt")
+"""Files of a tree that decide what its networks compute: weights, their configs, the tokenizer's words."""
+
+
+def tree_hash(tree: Path) -> str:
+    """One hash of a whole tree: two results are of the same networks only if it is the same.
+
+    By the manifest, so that nothing large is read; a file that it does not know as it is, is hashed once per process.
+    """
+    files = [
+        path
+        for path in sorted(tree.rglob("*"))
+        if path.suffix in SUFFIXES and path.name != NAME and path.is_file() and not _is_hidden(path.relative_to(tree))
+    ]
+    listed = "".join(f"{digest}  {name}\n" for name, digest in file_hashes(tree, files).items())
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def file_hashes(tree: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Relative path -> hex SHA-256, the manifest's where the file still is as recorded."""
+    manifest = Manifest(tree)
+    return {path.relative_to(tree).as_posix(): _hash_of(manifest.state_of(path), path) for path in files}
+
+
+def _hash_of(state: FileState | None, path: Path) -> str:
+    if state is not None and state.fits(path):
+        return state.sha256
+    info = path.stat()
+    return _hash_once(path, info.st_size, info.st_mtime_ns)
+
+
+@lru_cache(maxsize=1000)
+def _hash_once(path: Path, _size: int, _modified: int) -> str:
+    return hash_file(path)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

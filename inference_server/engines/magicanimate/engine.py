@@ -21,9 +21,9 @@ from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline,
 from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
 from inference_server.engines.trajectory import Trajectory
-from inference_server.provenance.recipe import sha256_of
 from inference_server.sampling.denoise import KeptLatents, follow
 from inference_server.sampling.noise import starting_noise
+from inference_server.weights.manifest import file_hashes
 
 PREVIEW_SECONDS = 1.0
 
@@ -161,7 +161,7 @@ class MagicAnimateEngine:
         """See `Engine.describe`."""
         pipeline = self.pipeline
         if not self._hashes:
-            self._hashes = {str(p.relative_to(self.folder)): sha256_of(p) for p in pipeline.networks.files}
+            self._hashes = file_hashes(self.folder, pipeline.networks.files)
         device = pipeline.device
         return {
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -169,6 +169,7 @@ class MagicAnimateEngine:
             "placement": pipeline.placement.plan,
             "decoder": self._decoder,
             "weights": self._hashes,
+            "notes": list(pipeline.networks.notes),
         }
 
     def warm(self) -> Iterator[None]:

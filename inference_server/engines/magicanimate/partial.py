@@ -72,7 +72,8 @@ def carry_over(task: Task) -> bool:
 
 def shared_facts(task: Task) -> dict[str, Any]:
     """What the steps of a run and of its base must have in common."""
-    return {"picture": digest(task.reference), **task.settings.model_dump(exclude={"redo_seed", "decoder"})}
+    settings = task.settings.model_dump(exclude={"redo_seed", "decoder"})
+    return {"weights": task.weights, "picture": digest(task.reference), **settings}
 
 
 def own_facts(task: Task, active: frozenset[int] | None) -> dict[str, Any]:

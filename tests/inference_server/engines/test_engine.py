@@ -1,5 +1,6 @@
 """The engine behind its protocol: trajectories that go on, results that are built upon, faults that say so."""
 
+import dataclasses
 import json
 import shutil
 
@@ -13,6 +14,7 @@ from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
 from inference_server.engines.protocol import Base, Progress, Task
 from inference_server.engines.registry import ENGINES, find_engine
 from inference_server.errors import Cancelled, UserError
+from inference_server.weights.manifest import Manifest, tree_hash
 
 FRAMES, STEPS = 26, 3
 
@@ -105,6 +107,15 @@ def test_another_task_does_not_take_up_a_foreign_trajectory(engine, base, tmp_pa
     assert not np.array_equal(frames[0], base[1][0])
 
 
+def test_steps_of_other_weights_are_not_gone_on_with(engine, tmp_path, calls):
+    given = task(maps(), trajectory=tmp_path / "t", weights="of yesterday")
+    with pytest.raises(Killed):
+        run(engine, given, stop_after(2))
+    calls.clear()
+    run(engine, dataclasses.replace(given, weights="of today"))
+    assert len(calls) == STEPS * 2, "from the first step on"
+
+
 def test_only_what_changed_is_computed(engine, base, tmp_path, calls):
     changed = {2}
     calls.clear()
@@ -174,9 +185,9 @@ def test_other_noise_for_redone_frames(engine, base):
     assert not np.array_equal(same[2], other[2])
 
 
-@pytest.mark.parametrize("fault", ["gone", "cut", "settings", "frames", "unfinished"])
+@pytest.mark.parametrize("fault", ["gone", "cut", "settings", "frames", "unfinished", "weights", "strength", "older"])
 def test_an_unusable_base_says_why(engine, base, tmp_path, fault):
-    folder, labels, settings = tmp_path / "t", maps(), {}
+    folder, labels, settings, weights = tmp_path / "t", maps(), {}, ""
     shutil.copytree(base[0], folder)
     if fault == "gone":
         shutil.rmtree(folder)
@@ -187,13 +198,22 @@ def test_an_unusable_base_says_why(engine, base, tmp_path, fault):
         settings = {"seed": 5}
     elif fault == "frames":
         labels = labels[:-1]
+    elif fault == "weights":
+        weights = "of others"
+    elif fault == "strength":
+        settings = {"pose_strength": 0.5}
+    elif fault == "older":
+        record = json.loads((folder / "run.json").read_text())
+        del record["facts"]["weights"]
+        (folder / "run.json").write_text(json.dumps(record))
     else:
         record = json.loads((folder / "run.json").read_text())
         (folder / "run.json").write_text(json.dumps({**record, "done": 1}))
     with pytest.raises(UserError) as caught:
-        run(engine, task(labels, base=Base(folder, frozenset({0})), settings=settings))
+        run(engine, task(labels, base=Base(folder, frozenset({0})), settings=settings, weights=weights))
     assert caught.value.code == "base-unusable"
     expected = {"gone": "not kept", "cut": "incomplete", "settings": "seed", "frames": "26 frames"}
+    expected |= {"weights": "weights changed", "strength": "pose_strength changed", "older": "weights changed"}
     assert expected.get(fault, "incomplete") in str(caught.value)
 
 
@@ -223,6 +243,20 @@ def test_the_recipe_can_name_device_and_weights(engine):
     assert facts["dtype"] == "float32"
     assert len(facts["weights"]) == 6
     assert all(len(digest) == 64 for digest in facts["weights"].values())
+    assert facts["notes"] == []
+
+
+def test_hashes_of_weights_are_the_manifests_and_nothing_is_read_again(golden_networks, golden_weights, tmp_path):
+    tree = shutil.copytree(golden_weights, tmp_path / "tree")
+    files = [tree / path.relative_to(golden_weights) for path in golden_networks.files]
+    for number, path in enumerate(files):
+        Manifest(tree).record(path, f"{number:064}")
+    networks = dataclasses.replace(golden_networks, files=tuple(files))
+    engine = MagicAnimateEngine(tree, MagicAnimatePipeline(networks, torch.device("cpu")))
+    assert sorted(engine.describe()["weights"].values()) == [f"{number:064}" for number in range(len(files))]
+    before = tree_hash(tree)
+    files[0].write_bytes(files[0].read_bytes() + b" ")
+    assert tree_hash(tree) != before
 
 
 def test_registry_and_schema():

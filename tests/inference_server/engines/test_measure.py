@@ -138,3 +138,10 @@ def test_live_bytes():
         del many
     assert count.live == view.nbytes
     assert count.peak == 4 * view.nbytes
+
+
+def test_the_published_codes_work_is_told_for_the_case_that_was_counted_only():
+    assert counting.is_published(Case())
+    assert counting.is_published(Case(steps=10))
+    for other in ({"size": 128}, {"frames": 32}, {"channels": (64, 128, 256, 256)}, {"guidance_scale": 1.0}):
+        assert not counting.is_published(Case(**other))

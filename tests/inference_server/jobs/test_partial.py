@@ -1,5 +1,6 @@
 """A job that names an earlier result computes only what has changed, or says why it computes everything."""
 
+import json
 import shutil
 import uuid
 
@@ -158,3 +159,19 @@ def test_frames_stay_in_place_if_that_keeps_as_many(base, data):
     kept = sum(source is not None and base[source] == new[n] for n, source in enumerate(align(base, new)))
     assert kept >= len(base) - 1
     assert align(base, base) == tuple(range(len(base)))
+
+
+@pytest.mark.parametrize("hash_in_recipe", [None, "0" * 64])
+def test_results_of_other_weights_are_not_built_upon(server, base, hash_in_recipe):
+    """Older results do not tell the hash of their weights: they count as other ones."""
+    earlier = again(server, base)
+    assert earlier["result"]["computed_frames"] == 0
+    path = server.data / "jobs" / earlier["id"] / "recipe.json"
+    recipe = json.loads(path.read_text())
+    assert len(recipe["run"].pop("weights_hash")) == 64
+    if hash_in_recipe:
+        recipe["run"]["weights_hash"] = hash_in_recipe
+    path.write_text(json.dumps(recipe))
+    job = again(server, earlier)
+    assert job["result"]["computed_frames"] == 6
+    assert "Computed in full: the weights were replaced since the earlier result." in job["notes"]

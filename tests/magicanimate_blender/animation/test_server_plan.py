@@ -37,6 +37,7 @@ def folder(tmp_path_factory) -> DataFolder:
     folder = DataFolder(tmp_path_factory.mktemp("data"))
     folder.trajectory(JOB).mkdir(parents=True)
     folder.frames(JOB).mkdir()
+    (folder.job(JOB) / "recipe.json").write_text('{"run": {"weights_hash": "the same"}}')
     for n in range(LONGEST):
         folder.frame(JOB, n).touch()
     return folder
@@ -70,7 +71,7 @@ PINS = st.frozensets(st.integers(0, LONGEST), max_size=8)
 def server_computes(base: JobBody, stale, body: JobBody, folder: DataFolder) -> tuple[set[int], set[int]]:
     """(frames that are computed, frames that are kept although their map changed), by the server's own code."""
     earlier = store.Record(JOB, 1, 1.0, "done", base, 0.0, stale=sorted(stale))
-    plan = plan_base(body, earlier, folder, MAGICANIMATE)
+    plan = plan_base(body, earlier, folder, MAGICANIMATE, "the same")
     assert isinstance(plan, BasePlan), plan
     command = Run(
         JOB, {}, folder.root, True, False,
