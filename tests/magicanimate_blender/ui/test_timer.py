@@ -94,6 +94,7 @@ def test_the_rest_of_a_beat_goes_on(stage, current, finish, monkeypatch, module,
     assert bpy.context.window_manager.windows[0].scene == stage
     bpy.ops.magicanimate.animate()
     finish(last(current))
+    stage.magicanimate.show_overlay = True
     monkeypatch.setattr(module, name, broken())
     timer.tick()
     assert results_list.selected(stage) == last(current).id
