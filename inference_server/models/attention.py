@@ -199,8 +199,8 @@ class PictureAttentionProcessor:
     def __init__(self, attend: Attend) -> None:
         self.attend = attend
 
-    def __call__(self, attn: Attention, hidden_states: Tensor, **_: object) -> Tensor:
-        """hidden_states: (rows, channels, h, w)."""
+    def __call__(self, attn: Attention, hidden_states: Tensor, temb: None = None, **_: object) -> Tensor:
+        """hidden_states: (rows, channels, h, w). temb: VAEs have no time, but diffusers names it."""
         tokens = attn.group_norm(hidden_states.flatten(2)).transpose(1, 2)
         query, key, value = (split_heads(p(tokens), attn.heads) for p in (attn.to_q, attn.to_k, attn.to_v))
         out = attn.to_out[0](merge_heads(self.attend(query, key, value)))

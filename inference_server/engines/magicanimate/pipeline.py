@@ -327,9 +327,10 @@ class MagicAnimatePipeline:
             for start in range(0, len(chosen), self.decode_batch):
                 numbers = chosen[start : start + self.decode_batch]
                 sample = latents[numbers].to(self.device, self.dtype) / vae.config.scaling_factor
-                pixels = (vae.decode(sample).sample.float() / 2 + 0.5).clamp(0, 1)
+                decoded = vae.decode(sample).sample.float()
+                pixels = (decoded / 2 + 0.5).clamp(0, 1)
                 images = to_host((pixels * 255).round().byte().permute(0, 2, 3, 1))
-                finite = to_host(pixels.isfinite().all())
+                finite = to_host(decoded.isfinite().all())  # before clamping, which makes white of infinity
                 yield from before.wait()  # the caller writes while the device works
                 before = Decoded(numbers, images, finite)
         yield from before.wait()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from inference_server.cli import main
 from inference_server.engines.out_of_memory import is_out_of_memory
 
 
@@ -41,3 +42,14 @@ def test_full_as_the_cpu_says_it():
 )
 def test_something_else(error):
     assert not is_out_of_memory(error)
+
+
+def test_on_the_command_line_it_is_one_line(monkeypatch, capsys):
+    def run(_args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("inference_server.engines.bench.run", run)
+    assert main(["bench", "flops"]) == 2
+    assert capsys.readouterr().err == (
+        "error: The device's memory is full. Choose a smaller size, or close other programs.\n"
+    )

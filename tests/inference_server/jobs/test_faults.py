@@ -177,7 +177,7 @@ def test_a_device_that_is_full_when_weights_are_loaded(start_server):
 
 
 def test_what_does_not_answer_is_killed(start_server):
-    server = start_server("--cancel-wait", "0.3", "--step-limit", "1.5", "--idle-unload", "0.5")
+    server = start_server("--cancel-wait", "0.3", "--step-limit", "8", "--idle-unload", "0.5")
     job = server.submit(settings={"fault": "hang"})
     server.wait_for_step(job, 2)
     began = time.monotonic()
