@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from inference_server import __version__
+from inference_server.engines.out_of_memory import is_out_of_memory
 from inference_server.errors import UserError
 
 # command -> (module with add_arguments(parser) and run(args) -> exit status, one-line help).
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        print("error: The device's memory is full. Choose a smaller size, or close other programs.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)

@@ -39,6 +39,8 @@ def machine_environment() -> Iterator[dict[str, str]]:
         patch.setenv("PIP_CONFIG_FILE", os.devnull)  # which also keeps pip from its other files
         patch.setenv("PIP_NO_INDEX", "1")
         yield before
+
+
 REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 

@@ -11,7 +11,7 @@ from inference_server.engines.device import describe_machine, free_memory, pick_
 if TYPE_CHECKING:
     from inference_server.engines.magicanimate.counting import Case
 
-NAMES = ("on", "off", "batched", "graphs", "compiled", "compiled-graphs", "xformers")
+NAMES = ("on", "off", "batched", "compiled", "xformers")
 EVERYWHERE = ("on", "off")
 
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variants",
         nargs="+",
         choices=NAMES,
-        help="sharing on, off, two windows at once, CUDA graphs, compiled, xformers (default: on off; on CUDA: all)",
+        help="sharing on, off, two windows at once, compiled, xformers (default: on off; on CUDA: all)",
     )
 
 
@@ -74,10 +74,9 @@ def together(results: list[dict[str, Any]]) -> dict[str, Any]:
 def flops(args: argparse.Namespace) -> dict[str, Any]:
     """TFLOP per denoising step, shared and not; no weights and no memory needed."""
     from inference_server.engines.magicanimate import counting
-    from inference_server.models.spec import Sharing
 
     def count(case: "Case") -> dict[str, Any]:
-        shared, plain = counting.count_flops(case, Sharing(), Sharing.none())
+        shared, plain = counting.count_flops(case, True, False)
         return {
             "case": asdict(case),
             **shared,
@@ -130,10 +129,9 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
 def compare(timings: dict[str, Any], case: "Case", rate: float) -> dict[str, Any]:
     """Ratios of times. rate: measured TFLOP per second of a matrix product."""
     from inference_server.engines.magicanimate.counting import count_flops
-    from inference_server.models.spec import Sharing
 
     found = {name: timing.summary() for name, timing in timings.items()}
-    tflop = count_flops(case, Sharing())[0]["tflop_per_step"] * case.steps
+    tflop = count_flops(case, True)[0]["tflop_per_step"] * case.steps
     ratios: dict[str, Any] = {
         "tflop": tflop,
         "time_over_ideal": {name: found[name]["min_s"] * rate / tflop for name in found if name != "off"},
@@ -149,9 +147,9 @@ def compare(timings: dict[str, Any], case: "Case", rate: float) -> dict[str, Any
 def memory(args: argparse.Namespace) -> dict[str, Any]:
     """Bytes of the weights and beside them, counted, and on a CUDA device the peak of every offload plan."""
     from inference_server.engines.magicanimate import counting, measure
-    from inference_server.engines.magicanimate.pipeline import DECODE_BATCH
     from inference_server.engines.magicanimate.placement import plan_bytes
     from inference_server.engines.magicanimate.real_size import random_networks
+    from inference_server.engines.magicanimate.room import DECODE_BATCH
 
     device = pick_device(args.device)
     dtype = pick_dtype(args.dtype, device)

@@ -4,18 +4,18 @@
 """
 
 import json
-import os
 import platform
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from inference_server.engines.out_of_memory import is_out_of_memory
 from inference_server.errors import UserError
-from inference_server.models.attention import Attend, xformers_attention
+from inference_server.models.attention import AttentionBackend, xformers_attention
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -28,6 +28,8 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"This machine has no device {name!r} ({reason})", fix="Use auto, cpu, cuda or mps.", code="no-device"
@@ -54,6 +56,14 @@ def free_memory(device: torch.device) -> int | None:
     return None
 
 
+def release_cached(device: torch.device) -> None:
+    """Give back to the driver what torch keeps of freed tensors: other sizes come now."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def to_host(x: Tensor) -> Callable[[], NDArray[Any]]:
     """Sends a tensor on its way; the call waits for it. What the device is given meanwhile does not hold it up."""
     if x.device.type != "cuda":
@@ -70,23 +80,50 @@ def to_host(x: Tensor) -> Callable[[], NDArray[Any]]:
     return wait
 
 
-def attention_backend(name: str, device: torch.device) -> Attend:
+HEAD_SIZES = (40, 80, 160)
+"""Channels per head in the published networks."""
+
+
+def attention_backend(name: str, device: torch.device, dtype: torch.dtype) -> AttentionBackend:
     """`auto` and `sdpa` are torch's own; `xformers` only on CUDA. Raises UserError where it can't be had."""
     if name in ("auto", "sdpa"):
-        return functional.scaled_dot_product_attention
+        return AttentionBackend("sdpa", fused=has_fused_kernel(device, dtype))
     if name != "xformers":
         raise UserError(
             f"{name!r} is no attention backend", fix="Use auto, sdpa or xformers.", code="unknown-attention"
         )
-    problem = "it needs a CUDA device" if device.type != "cuda" else None
-    if problem is None:
-        try:
-            import xformers.ops  # noqa: F401
-        except ImportError as error:
-            problem = str(error)
+    problem = "it needs a CUDA device" if device.type != "cuda" else xformers_problem(device, dtype)
     if problem:
         raise UserError(f"xformers attention is not available: {problem}", fix="Use auto.", code="no-xformers")
-    return xformers_attention
+    return AttentionBackend("xformers", xformers_attention)
+
+
+def has_fused_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch attends without holding all scores: always on the CPU, never on MPS, by the card on CUDA."""
+    if device.type != "cuda":
+        return device.type == "cpu"
+    from torch.backends.cuda import SDPAParams, can_use_efficient_attention, can_use_flash_attention
+
+    def fused(head: int) -> bool:
+        x = torch.empty(1, 8, 64, head, device=device, dtype=dtype)
+        given = SDPAParams(x, x, x, None, 0.0, False, False)
+        return can_use_flash_attention(given) or can_use_efficient_attention(given)
+
+    return all(map(fused, HEAD_SIZES))
+
+
+def xformers_problem(device: torch.device, dtype: torch.dtype) -> str:
+    """Why the package's operator does not run here, empty if it does.
+
+    That it can be imported says nothing: its kernels are built for one version of torch and stay away from others.
+    """
+    try:
+        for head in HEAD_SIZES:
+            x = torch.zeros(1, 1, 8, head, device=device, dtype=dtype)
+            xformers_attention(x, x, x)
+    except (ImportError, NotImplementedError, RuntimeError, AttributeError) as error:
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    return ""
 
 
 def describe_device(name: str = "auto") -> dict[str, Any]:
@@ -104,7 +141,8 @@ def describe_device(name: str = "auto") -> dict[str, Any]:
         total = int(torch.mps.recommended_max_memory())
         free = total - int(torch.mps.driver_allocated_memory())
         return {"kind": "mps", "name": platform.processor() or "Apple GPU", "memory_total": total, "memory_free": free}
-    return {"kind": device.type, "name": platform.processor() or platform.machine(), **_system_memory()}
+    host = {"memory_total": int(psutil.virtual_memory().total), "memory_free": available_memory()}
+    return {"kind": device.type, "name": platform.processor() or platform.machine(), **host}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -118,15 +156,9 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def _system_memory() -> dict[str, int | None]:
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        return {
-            "memory_total": page * os.sysconf("SC_PHYS_PAGES"),
-            "memory_free": page * os.sysconf("SC_AVPHYS_PAGES"),
-        }
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return {"memory_total": None, "memory_free": None}
+def available_memory() -> int:
+    """Bytes of the machine's memory that programs could still take without driving others to the disk."""
+    return int(psutil.virtual_memory().available)
 
 
 if __name__ == "__main__":

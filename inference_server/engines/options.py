@@ -9,9 +9,8 @@ from typing import Self
 class EngineOptions:
     """They change how fast a result comes and what memory it takes, never the result (but for float order and dtype).
 
-    low_memory: keep less on the device than would fit. compile_layers: in idle time, for the shapes of earlier jobs.
-    graphs: record and replay networks on CUDA. window_batch: windows of a step that go through the networks together;
-    None for what memory allows.
+    low_memory: keep less on the device than would fit. compile_layers: by torch.compile, when a job first needs them.
+    window_batch: windows of a step that go through the networks together; None for what memory allows.
     """
 
     device: str = "auto"
@@ -19,7 +18,6 @@ class EngineOptions:
     low_memory: bool = False
     attention: str = "auto"
     compile_layers: bool = False
-    graphs: bool = False
     window_batch: int | None = None
 
     @classmethod
@@ -30,8 +28,7 @@ class EngineOptions:
         add("--dtype", default=cls.dtype, help="auto, fp32, fp16, bf16")
         add("--low-memory", action="store_true", help="always compute with the smaller-memory settings")
         add("--attention", choices=("auto", "sdpa", "xformers"), default=cls.attention)
-        add("--compile-layers", action="store_true", help="compile while idle; needs a C++ compiler, or Triton on CUDA")
-        add("--graphs", action="store_true", help="replay recorded work on CUDA; keeps a window's memory taken")
+        add("--compile-layers", action="store_true", help="compile layers; needs a C++ compiler, or Triton on CUDA")
         add("--window-batch", type=count, metavar="N", help="windows computed together (default: as memory allows)")
 
     @classmethod

@@ -71,11 +71,16 @@ class Progress:
     frames_done: int = 0
     frames: int = 0
     preview: Images | None = field(default=None, compare=False)
-    """A small RGB picture (H, W, 3), now and then, or None."""
+    """A small RGB picture (H, W, 3), now and then if `Task.previews`, or None."""
+    part: float = 0.0
+    """Of the denoising step at hand that is done, 0..1."""
 
 
 Report = Callable[[Progress], None]
-"""Called after every step; raises `inference_server.errors.Cancelled` to end the run."""
+"""Called whenever something was computed, several times a step for a long clip.
+
+Raises `inference_server.errors.Cancelled` to end the run.
+"""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Task:
     settings: an instance of the engine's settings class.
     trajectory: folder where latents of every step are kept; a run that finds its own there goes on from it.
     weights: hash of the weights that compute it (`weights.manifest.tree_hash`): latents of others are not built upon.
+    previews: whether anybody looks at pictures of the unfinished clip, which are work to decode.
     """
 
     reference: Images
@@ -111,6 +117,7 @@ class Task:
     trajectory: Path | None = None
     base: Base | None = None
     weights: str = ""
+    previews: bool = False
 
 
 class Engine(Protocol):
@@ -122,12 +129,9 @@ class Engine(Protocol):
         """Yield (frame index, uint8 (H, W, 3) RGB) as frames are decoded; only computed ones if `task.base` is given.
 
         Raises UserError for a task it can't do (code `base-unusable` if only `task.base` is at fault: run it again
-        without), Cancelled if `report` does, MemoryError when the device is full.
+        without; `overflow` if the number format is: run it again in fp32), Cancelled if `report` does, MemoryError or
+        whatever `is_out_of_memory` knows when the device is full.
         """
-        ...
-
-    def warm(self) -> Iterator[None]:
-        """Makes later tasks faster by what earlier ones were, piece by piece, each some seconds; called while idle."""
         ...
 
     def describe(self) -> dict[str, Any]:

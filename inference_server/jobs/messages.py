@@ -51,7 +51,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A step or frame was finished."""
+    """A step, a part of one, or a frame was finished."""
 
     job: UUID
     stage: str
@@ -60,6 +60,8 @@ class Advanced:
     frames_done: int
     frames: int
     memory_free: int | None = None
+    part: float = 0.0
+    """Of the step at hand that is done, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Failed:
     detail: str
     fix: str
     code: str
+    unexpected: bool = False
+    """Nobody knows what state the process and its device are in: it ends right after this."""
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ class Meter:
         self.progress = JobProgress(stage="loading", frames=frames, steps=steps)
         self._since: tuple[float, float] | None = None  # time and fraction when denoising began in this run
 
-    def advance(self, stage: str, step: int, steps: int, frames_done: int, now: float) -> None:
+    def advance(self, stage: str, step: int, steps: int, frames_done: int, now: float, part: float = 0.0) -> None:
+        """part: of the step at hand that is done, 0..1."""
         frames = self.progress.frames
         known: Stage = stage if stage in get_args(Stage) else "denoising"  # type: ignore[assignment]
         begin, end = SHARES[known]
-        done, total = (step, steps) if known == "denoising" else (frames_done, frames)
+        done, total = (step + part, steps) if known == "denoising" else (frames_done, frames)
         within = min(done / total, 1.0) if total and known in ("denoising", "decoding") else 0.0
         fraction = max(self.progress.fraction, begin + (end - begin) * within)
         if known in ("denoising", "decoding") and self._since is None:

@@ -34,12 +34,14 @@ from inference_server.weights.manifest import tree_hash
 
 PREVIEW_EVERY = 0.5
 """Seconds between preview pictures."""
+TELL_EVERY = 0.2
+"""Seconds between reports within a step."""
 
 
 class JobRun:
     """Everything that is written goes through temporary names, so that a killed run leaves no half files.
 
-    check: raises Cancelled or UserError when the run has to end; asked at every step and frame.
+    check: raises Cancelled or UserError when the run has to end; asked at every round of windows and every frame.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class JobRun:
         self.send = send
         self.free_memory = free_memory
         self.frames_done: set[int] = set()
-        self._preview_at = 0.0
+        self._preview_at = self._told_at = 0.0
         self._signer = identity.fingerprint
         self._credentials = Credentials(
             identity,
@@ -123,6 +125,7 @@ class JobRun:
             trajectory=self.folder.trajectory(self.job),
             base=base_of(self.command, self.body, self.folder),
             weights=tree_hash(self.command.weights_folder),
+            previews=True,
         )
 
     def carry_over(self, task: Task, info: EngineInfo) -> bool:
@@ -186,13 +189,15 @@ class JobRun:
         write_recipe(self.folder.job(self.job) / "recipe.json", recipe)
 
     def report(self, progress: Progress) -> None:
-        """What the engine calls after every step. Raises Cancelled to end the run."""
+        """What the engine calls after every round of windows. Raises Cancelled to end the run."""
         self.check()
         if progress.preview is not None and time.monotonic() - self._preview_at > PREVIEW_EVERY:
             self._write_preview(self._credentials.sign_png(png_bytes(progress.preview)))
-        self._tell(progress.stage, progress.step, progress.steps)
+        if not progress.part or time.monotonic() - self._told_at > TELL_EVERY:
+            self._tell(progress.stage, progress.step, progress.steps, progress.part)
 
-    def _tell(self, stage: Stage, step: int = 0, steps: int = 0) -> None:
+    def _tell(self, stage: Stage, step: int = 0, steps: int = 0, part: float = 0.0) -> None:
+        self._told_at = time.monotonic()
         self.send(
             Advanced(
                 self.job,
@@ -202,6 +207,7 @@ class JobRun:
                 frames_done=len(self.frames_done),
                 frames=self.body.frames,
                 memory_free=self.free_memory(),
+                part=part,
             )
         )
 

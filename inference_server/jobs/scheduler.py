@@ -43,6 +43,8 @@ CLEAN_EVERY, CLEAN_SOON = 600.0, 10.0
 """Seconds between clean-ups, and after a job has ended."""
 STOP_WAIT = 8.0
 """Seconds that a graceful stop gives a step that is being computed; a killed one is only computed again."""
+MOST_ENDS = 10
+"""Workers that may end during one job, each at another place: more is a machine that is broken."""
 WORKER_DIED_FIX = "See worker.log in the server's logs folder; choose a smaller size if memory ran out, then try again."
 
 log = logging.getLogger(__name__)
@@ -70,10 +72,11 @@ class WorkerOptions:
 
 @dataclass
 class Current:
-    """The running job. heard: monotonic time of the last report."""
+    """The running job. heard: monotonic time of the last report. ends: workers that ended during it."""
 
     record: Brief
     heard: float
+    ends: int = 0
     place: str = "loading 0 0"
     cancel_deadline: float | None = None
 
@@ -165,7 +168,7 @@ class Scheduler:
         if record is not None:
             self._begin(record)
 
-    def _begin(self, record: Record) -> None:
+    def _begin(self, record: Record, ends: int = 0) -> None:
         try:
             command = self._command(record)
             if self._worker is None:
@@ -178,7 +181,7 @@ class Scheduler:
             detail = f"The computing process could not be started: {error}"
             self.service.fail(record.id, detail, WORKER_DIED_FIX, "worker-died")
             return
-        self._current = Current(self.service.record(record.id), time.monotonic())
+        self._current = Current(self.service.record(record.id), time.monotonic(), ends)
         log.info("job %s goes to worker %s", record.id, self._worker.pid)
         self._worker.send(command)
 
@@ -198,8 +201,8 @@ class Scheduler:
         base_frames = 0
         if body.base_job is not None:
             earlier = self._earlier(record, body.base_job)
-            now = tree_hash(self._weights_folder(weights.id))
-            plan = plan_base(body, earlier, self.service.folder, engine, now)
+            weights_hash = tree_hash(self._weights_folder(weights.id))
+            plan = plan_base(body, earlier, self.service.folder, engine, weights_hash)
             if isinstance(plan, BasePlan) and earlier is not None:
                 base_frames = earlier.body.frames
                 base, changed, sources = plan.job, plan.changed, plan.sources
@@ -232,7 +235,7 @@ class Scheduler:
         match report:
             case Advanced():
                 current.place = f"{report.stage} {report.step} {report.frames_done}"
-                self.service.advance(job, report.stage, report.step, report.steps, report.frames_done)
+                self.service.advance(job, report.stage, report.step, report.steps, report.frames_done, report.part)
                 if self.device is not None and report.memory_free is not None:
                     self.device = {**self.device, "memory_free": report.memory_free}
             case FrameDone():
@@ -243,6 +246,10 @@ class Scheduler:
                 self.service.finish(job, JobResult.model_validate(report.result))
                 self._ended()
             case Failed():
+                if report.unexpected:
+                    self._worker = None  # it ends by itself, and the device may only be fine for another process
+                    if job not in self.service.cancelling and self._again(current, report.detail):
+                        return
                 self.service.fail(job, report.detail, report.fix, report.code)
                 self._ended()
             case Stopped():
@@ -286,14 +293,24 @@ class Scheduler:
             full = disk_full(self.service.folder)  # a write to mapped memory then ends the process (SIGBUS)
             self.service.fail(job, full.message, full.fix, full.code)
             return
-        if record.died_at == current.place:
-            detail = f"The computing process ended twice at the same place ({current.place}): {why}"
+        if not self._again(current, why):
+            often = (
+                "twice at the same place" if record.died_at == current.place else f"{current.ends + 1} times, at last"
+            )
+            detail = f"The computing process ended {often} ({current.place}): {why}"
             self.service.fail(job, detail, WORKER_DIED_FIX, "worker-died")
-            return
-        text = f"The computing process ended at {current.place} and was started again: {why}."
+
+    def _again(self, current: Current, why: str) -> bool:
+        """Start the job in a new worker, unless one ended at this very place before, or too many have ended."""
+        job = current.record.id
+        if self.service.record(job).died_at == current.place or current.ends + 1 >= MOST_ENDS:
+            return False
+        text = f"The computing process ended at {current.place} and was started again: {why.rstrip('.')}."
         record = self.service.note(job, text, died_at=current.place)
         self.service.restart_meter(record)
-        self._begin(self.service.full(job))
+        self._current = None
+        self._begin(self.service.full(job), current.ends + 1)
+        return True
 
     def _watch(self) -> None:
         """End what does not answer."""

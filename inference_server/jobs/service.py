@@ -306,9 +306,9 @@ class JobService:
             self.save(record)
             return record
 
-    def advance(self, job: UUID, stage: str, step: int, steps: int, frames_done: int) -> None:
+    def advance(self, job: UUID, stage: str, step: int, steps: int, frames_done: int, part: float = 0.0) -> None:
         if (meter := self._meters.get(job)) is not None:
-            meter.advance(stage, step, steps, frames_done, time.monotonic())
+            meter.advance(stage, step, steps, frames_done, time.monotonic(), part)
             self.events.job_changed(job)
 
     def frame_done(self, job: UUID, frame: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 from uuid import UUID
 
 from inference_server.engines.options import EngineOptions
+from inference_server.engines.out_of_memory import is_out_of_memory
 from inference_server.engines.protocol import Engine, EngineInfo
 from inference_server.errors import Cancelled, UserError
 from inference_server.jobs.folder import DataFolder, disk_full, is_disk_full
@@ -33,22 +34,33 @@ from inference_server.weights.manifest import tree_hash
 LOCK_WAIT = 10.0
 """Seconds that an earlier worker, whose server is gone, gets to notice and end."""
 ORPHANED = 3
+UNEXPECTED = 4
+"""Exit status after an exception that no code foresaw: a broken CUDA context outlives its job, a process does not."""
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
     def __init__(
-        self, folder: DataFolder, options: argparse.Namespace, send: Callable[[Report], None], describe: "Describe"
+        self,
+        folder: DataFolder,
+        options: argparse.Namespace,
+        send: Callable[[Report], None],
+        describe: "Describe",
+        end: Callable[[int], Any] = os._exit,
     ) -> None:
+        """end: leaves the process at once, whatever its threads and its device are doing."""
         self.folder = folder
         self.options = options
         self.send = send
         self.describe = describe
+        self.end = end
         self.commands: queue.SimpleQueue[Run | Stop] = queue.SimpleQueue()
         self._cancelled: set[UUID] = set()
         self._stopping = False
-        self._loaded: tuple[tuple[str, Path, bool, str], Engine] | None = None
+        self._loaded: tuple[tuple[str, Path, EngineOptions, str], Engine] | None = None
+        self._small: set[tuple[str, Path]] = set()
+        self._exact: set[tuple[str, Path]] = set()
 
     def read_commands(self, pipe: BinaryIO) -> None:
         """A thread: cancelling must be heard while a step is computed. When the server is gone, so is this process."""
@@ -63,16 +75,8 @@ class Worker:
 
     def serve(self) -> None:
         self.send(Ready(self.describe(self.options.device)))
-        while isinstance(command := self._next(), Run):
+        while isinstance(command := self.commands.get(), Run):
             self._do(command)
-
-    def _next(self) -> Run | Stop:
-        """The next command. Until there is one the engine may prepare for it, a piece at a time."""
-        if self._loaded is not None:
-            for _ in self._loaded[1].warm():
-                if not self.commands.empty():
-                    break
-        return self.commands.get()
 
     def check(self, job: UUID) -> None:
         """Raises Cancelled if the job, or this process, is to end; UserError `disk-full` before the disk is."""
@@ -83,13 +87,16 @@ class Worker:
 
     def engine(self, info: EngineInfo, weights: Path, low_memory: bool) -> Engine:
         """The engine, loaded if another one or none was, or if its weights were replaced since."""
-        key = (info.id, weights, low_memory, tree_hash(weights))
+        options = replace(EngineOptions.of(self.options), low_memory=low_memory)
+        if (info.id, weights) in self._exact:
+            options = replace(options, dtype="fp32")
+        key = (info.id, weights, options, tree_hash(weights))
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None
             gc.collect()  # networks may refer to each other in circles, and the next ones need their memory
             module, _, function = info.implementation.partition(":")
             load = getattr(importlib.import_module(module), function)
-            self._loaded = (key, load(weights, replace(EngineOptions.of(self.options), low_memory=low_memory)))
+            self._loaded = (key, load(weights, options))
         return self._loaded[1]
 
     def free_memory(self) -> int | None:
@@ -111,9 +118,6 @@ class Worker:
             self.send(Stopped(job))
         except UserError as error:
             self.send(Failed(job, error.message, error.fix, error.code))
-        except MemoryError:
-            self._loaded = None
-            self.send(Failed(job, *OUT_OF_MEMORY))
         except OSError as error:
             log.exception("job %s", job)
             failure = disk_full(self.folder) if is_disk_full(error) else None
@@ -122,31 +126,53 @@ class Worker:
             else:
                 self.send(Failed(job, f"A file could not be used: {error}", SEE_LOG, "file-error"))
         except Exception as error:
-            self._loaded = None  # who knows what state it is in
+            if is_out_of_memory(error):
+                log.warning("job %s: %s", job, first_line(error))
+                self._loaded = None
+                self.send(Failed(job, *OUT_OF_MEMORY))
+                return
             log.exception("job %s", job)
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self.send(Failed(job, f"The engine stopped: {reason}", SEE_LOG, "engine-failed"))
+            reason = first_line(error)
+            self.send(Failed(job, f"The engine stopped: {reason}", SEE_LOG, "engine-failed", unexpected=True))
+            self.end(UNEXPECTED)
         finally:
             self._cancelled.discard(job)
 
     def _run_with_fallbacks(self, command: Run) -> None:
-        """What can be mended by asking for less is tried again once, and said."""
+        """What asking for less, or for wider numbers, can help is tried again once, and said.
+
+        What weights once needed on this device they get as long as this process lives.
+        """
+        weights = (str(command.body["engine"]), command.weights_folder)
         small = command.low_memory or self.options.low_memory
+        if not small and weights in self._small:
+            self.send(Note(command.job, SMALL_BEFORE, low_memory=True))
+            small = True
+        exact = weights in self._exact
+        if exact:
+            self.send(Note(command.job, EXACT))
         try:
             self._run(command, small)
             return
         except UserError as error:
-            if error.code != "base-unusable" or command.base is None:
+            if error.code == "overflow" and not exact:
+                log.warning("job %s: %s", command.job, error.message)
+                self._exact.add(weights)
+                note, again = None, command
+            elif error.code == "base-unusable" and command.base is not None:
+                note = Note(command.job, f"Computed in full: {error.message}.", in_full=True)
+                again = replace(command, base=None, changed=(), sources=())
+            else:
                 raise
-            note = Note(command.job, f"Computed in full: {error.message}.", in_full=True)
-            again = replace(command, base=None, changed=(), sources=())
-        except MemoryError:
-            if small:
+        except Exception as error:
+            if small or not is_out_of_memory(error):
                 raise
-            log.warning("job %s: out of memory, trying again with the smaller-memory settings", command.job)
+            log.warning("job %s: %s; trying again with the smaller-memory settings", command.job, first_line(error))
+            self._small.add(weights)
             note = Note(command.job, SMALLER, low_memory=True)
             again = replace(command, low_memory=True)
-        self.send(note)
+        if note is not None:
+            self.send(note)
         self._run_with_fallbacks(again)  # only here is the exception gone, which held the engine and its memory
 
     def _run(self, command: Run, low_memory: bool) -> None:
@@ -163,12 +189,21 @@ class Worker:
 
 
 SEE_LOG = "Try again; if it happens again, send worker.log from the server's logs folder with a bug report."
+EXACT = "Computed in fp32, slower: in half precision these weights' numbers overflow on this device."
+SMALL_BEFORE = (
+    "Computed with the smaller-memory settings, slower: the device's memory was full with these weights before."
+)
 SMALLER = "The device's memory was full, so the rest was computed with the smaller-memory settings, slower."
 OUT_OF_MEMORY = (
     "The device's memory is not enough, even with the smaller-memory settings",
     "Close other programs that use the GPU, lower the resolution, or shorten the window.",
     "out-of-memory",
 )
+
+
+def first_line(error: Exception) -> str:
+    """A copy: whoever keeps the error itself keeps all that lay on the device."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 Describe = Callable[[str], dict[str, Any]]

@@ -25,33 +25,3 @@ class ModelSpec:
 
 
 MAGICANIMATE = ModelSpec(norm_across_frames=True, motion_in_mid=False, max_window=24, reference_blocks="mid_up")
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """Work that is provably equal and so done once: every switch changes cost, never results (but for float order).
-
-    guidance_halves: conv_in, the down blocks and mid resnet 0 run once for both halves of classifier-free guidance,
-        which are equal until the reference is read because both prompts are empty.
-    plain_half_once: the unconditional half attends to itself only, instead of to the reference as well and then again.
-    reference_projection: reference tokens go through to_k and to_v once per step, not once per frame and window.
-    appearance_single: the appearance encoder runs one row instead of both guidance rows.
-    hint_once: the ControlNet's hint encoder, which does not see the timestep, runs once per job.
-    text_projection: keys and values of the constant prompt are computed once per job.
-    reference_schedule: reference tokens of all timesteps are made before the loop and kept between jobs.
-    real_frames_only: frames that were added as padding are not decoded.
-    """
-
-    guidance_halves: bool = True
-    plain_half_once: bool = True
-    reference_projection: bool = True
-    appearance_single: bool = True
-    hint_once: bool = True
-    text_projection: bool = True
-    reference_schedule: bool = True
-    real_frames_only: bool = True
-
-    @classmethod
-    def none(cls) -> "Sharing":
-        """Everything computed as often as the original does: the yardstick for tests and benchmarks."""
-        return cls(**dict.fromkeys(cls.__dataclass_fields__, False))

@@ -34,10 +34,18 @@ def network_arguments(network: type[nn.Module], config: Mapping[str, Any]) -> di
     return {key: value for key, value in config.items() if key in known}
 
 
+COMPILED = ["ResnetBlock2D", "PiecewiseFeedForward", "TemporalTransformer"]
+"""Layers that repeat and in which compilation fuses much, for diffusers' `compile_repeated_blocks`.
+
+Transformer blocks stay as they are: their attention looks up references by name, which would compile each anew.
+"""
+
+
 class ClipGroupNorm(nn.GroupNorm):
     """GroupNorm whose statistics run over all frames of a clip, on a folded tensor.
 
-    The original applies its norms to (batch, channels, frames, height, width) tensors.
+    The original applies its norms to (batch, channels, frames, height, width) tensors. What comes out has the memory
+    format of what went in, so that the convolution behind it need not convert.
     """
 
     def __init__(self, norm: nn.GroupNorm, context: CallContext) -> None:
@@ -49,7 +57,8 @@ class ClipGroupNorm(nn.GroupNorm):
         if frames == 1:
             return super().forward(x)
         video = x.unflatten(0, (-1, frames)).transpose(1, 2)  # clips, channels, frames, h, w
-        return super().forward(video.flatten(2)).view(video.shape).transpose(1, 2).flatten(0, 1)
+        normed = super().forward(video.flatten(2)).view(video.shape)
+        return torch.empty_like(x).unflatten(0, (-1, frames)).copy_(normed.transpose(1, 2)).flatten(0, 1)
 
 
 def install_processors(network: nn.Module, context: CallContext) -> None:
@@ -116,6 +125,8 @@ def run_mid(network: nn.Module, hidden: Tensor, temb: Tensor, text: Tensor) -> T
 class UNet3D(UNet2DConditionModel):
     """SD1.5's UNet with motion modules; loads a 2D state dict one to one, and motion modules beside it."""
 
+    _repeated_blocks = COMPILED
+
     def __init__(self, spec: ModelSpec, config: Mapping[str, Any]) -> None:
         """`config`: unet/config.json. The published one says nothing of the motion modules, which have 8 heads and 32
         groups at every width; `motion_num_attention_heads` and `motion_norm_num_groups` there override them.
@@ -164,7 +175,7 @@ class UNet3D(UNet2DConditionModel):
         """
         context = self.context
         context.frames, context.references = frames, references
-        double_late = guidance and context.sharing.guidance_halves
+        double_late = guidance and context.sharing
         if guidance and not double_late:
             sample, timesteps, residuals, pose_features = double_inputs(sample, timesteps, residuals, pose_features)
         temb = embed_time(self, timesteps, frames, sample.dtype)
@@ -260,6 +271,8 @@ class AppearanceEncoder(UNet2DConditionModel):
 
 class PoseControlNet(ControlNetModel):
     """diffusers' ControlNet with its hint encoder callable on its own, because hints do not change over steps."""
+
+    _repeated_blocks = COMPILED
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(**network_arguments(ControlNetModel, config))

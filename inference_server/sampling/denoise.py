@@ -79,6 +79,7 @@ def denoise(
     predict: Predict,
     *,
     on_step: Callable[[int, Tensor, Tensor], None],
+    on_round: Callable[[int, float, Tensor | None], None] = lambda _step, _part, _clean: None,
     start: int = 0,
     active: Collection[int] | None = None,
     kept: KeptLatents | None = None,
@@ -91,11 +92,15 @@ def denoise(
         it the loop holds a few windows, however long the clip is, but for what a solver remembers from step to step.
     on_step: called after every step with (steps done, latents, estimate of the clean latents of the frames
         `watched`, which must be computed ones); may raise to cancel.
+    on_round: called within a step after every round of windows but the last with (steps done, part of this step that
+        is done in 0..1, estimate (1, C, h, w) of a frame that the round completed, None if it completed none); may
+        raise to cancel.
     active, kept: compute only these frames, each in at least one of `windows`. Windows without one do not run; in the
         others the remaining frames follow `kept`. With every frame active and all windows of the plan given the
         result is bit for bit that of a full run.
     batch: windows that are predicted together.
     Overlapping predictions are averaged with equal weight (MagicAnimate, arXiv:2311.16498, section 3.4).
+    Raises FloatingPointError if a prediction is not finite; `latents` as `on_step` last saw them are sound.
     """
     frames, steps = len(latents), len(solver.timesteps)
     chosen = frozenset(range(frames)) if active is None else frozenset(active)
@@ -110,10 +115,13 @@ def denoise(
     clean = torch.empty(len(watched), *latents.shape[1:])
     for step in range(start, steps) if chosen else ():
         sums: dict[int, Tensor] = {}
-        for each in rounds:
+        for number, each in enumerate(rounds, 1):
+            completed = None
             together = torch.cat([latents[list(window)] for window in each.windows])
-            predicted = predict(step, each.windows, together).chunk(len(each.windows))
-            for window, noises in zip(each.windows, predicted, strict=True):
+            predicted = predict(step, each.windows, together)
+            if not predicted.isfinite().all():
+                raise FloatingPointError(f"the noise predicted in step {step + 1} is not finite")
+            for window, noises in zip(each.windows, predicted.chunk(len(each.windows)), strict=True):
                 for frame, noise in zip(window, noises, strict=True):
                     sums[frame] = sums[frame] + noise if frame in sums else noise.clone()
             if each.moved:
@@ -124,11 +132,15 @@ def denoise(
                     if frame in rows:
                         row = rows[frame]
                         clean[n] = estimate_clean(solver, step, sample[row], noise[row])
+                middle = len(each.moved) // 2
+                completed = estimate_clean(solver, step, sample[middle], noise[middle])[None]
                 moved = each.solver.step(noise, solver.timesteps[step], sample, return_dict=False)[0]
                 latents[each.moved] = moved
             follow(latents, kept, step + 1, each.followed)
             for frame in (*each.moved, *each.followed):
                 del sums[frame]
+            if number < len(rounds):
+                on_round(step, number / len(rounds), completed)
         follow(latents, kept, step + 1, aside)
         on_step(step + 1, latents, clean)
     return latents

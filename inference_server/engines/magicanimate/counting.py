@@ -15,7 +15,6 @@ from inference_server.engines.magicanimate.predictor import Hints, NoisePredicto
 from inference_server.engines.magicanimate.real_size import UNET, VAE, random_networks, random_unets
 from inference_server.engines.magicanimate.references import encode_reference
 from inference_server.engines.memory import LiveBytes
-from inference_server.models.spec import Sharing
 from inference_server.sampling.windows import Window, plan_windows
 
 ORIGINAL_TFLOP_PER_STEP = 45.98
@@ -61,7 +60,7 @@ class FakeStep:
         self._text = torch.empty(1, 77, unet.config.cross_attention_dim, dtype=dtype)
         self._dtype = dtype
 
-    def predictor(self, sharing: Sharing) -> NoisePredictor:
+    def predictor(self, sharing: bool) -> NoisePredictor:
         """For two steps of the case's windows; the appearance encoder runs in the step."""
         for network in self.parts.values():
             network.context.sharing = sharing
@@ -92,7 +91,7 @@ def no_computing() -> Iterator[None]:
         yield
 
 
-def count_flops(case: Case, *sharings: Sharing) -> list[dict[str, float]]:
+def count_flops(case: Case, *sharings: bool) -> list[dict[str, float]]:
     """TFLOP (2 per multiply-add) of one denoising step over the case's clip, one answer per sharing.
 
     Counted on the second step, so that what is done once per job does not count; the appearance encoder does, as one
@@ -116,7 +115,7 @@ def count_window_bytes(case: Case, dtype: torch.dtype, windows: int = 1) -> int:
     """The most bytes of tensors that live at once while `windows` windows are predicted together."""
     with no_computing():
         step = FakeStep(case, dtype)
-        predictor = step.predictor(Sharing())
+        predictor = step.predictor(sharing=True)
         together = [case.windows[0]] * windows
         predictor(0, together, step.latents(*together))
         with LiveBytes() as count:

@@ -21,11 +21,15 @@ from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline,
 from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import EngineInfo, Images, Progress, Report, Task
 from inference_server.engines.trajectory import Trajectory
+from inference_server.errors import UserError
 from inference_server.sampling.denoise import KeptLatents, follow
 from inference_server.sampling.noise import starting_noise
 from inference_server.weights.manifest import file_hashes
 
 PREVIEW_SECONDS = 1.0
+"""Between previews, which show the middle of what is computed as it is after a step."""
+PREVIEW_WITHIN_STEP = 4.0
+"""Without a preview, until one shows a frame that a step has just dealt with: the step is long."""
 
 
 def load(folder: Path, options: EngineOptions) -> "MagicAnimateEngine":
@@ -37,10 +41,38 @@ def load(folder: Path, options: EngineOptions) -> "MagicAnimateEngine":
         low_memory=options.low_memory,
         attention=options.attention,
         compiled=options.compile_layers,
-        graphs=options.graphs,
         window_batch=options.window_batch,
     )
     return MagicAnimateEngine(folder, pipeline)
+
+
+def not_finite(what: str, dtype: torch.dtype) -> UserError:
+    """Code `overflow` where wider numbers may help, `not-finite` where nothing is wider."""
+    if dtype == torch.float32:
+        return UserError(
+            f"The numbers went out of all range: {what}",
+            fix="Lower the guidance; if that does not help, fetch the weights again.",
+            code="not-finite",
+        )
+    name = str(dtype).removeprefix("torch.")
+    return UserError(f"The numbers overflow in {name}: {what}", fix="Compute with --dtype fp32.", code="overflow")
+
+
+class Teller:
+    """Reports how far denoising is and, if they are wanted, shows previews now and then."""
+
+    def __init__(self, pipeline: MagicAnimatePipeline, report: Report, previews: bool, steps: int, frames: int) -> None:
+        self._pipeline, self._report, self._previews = pipeline, report, previews
+        self._steps, self._frames = steps, frames
+        self._shown = time.monotonic()
+
+    def tell(self, done: int, part: float, clean: Tensor | None = None, every: float = 0.0) -> None:
+        """clean: latents to show if the last preview is `every` seconds ago."""
+        preview = None
+        if self._previews and clean is not None and time.monotonic() - self._shown >= every:
+            preview = next(self._pipeline.decode(clean[:1], small=True))[1]
+            self._shown = time.monotonic()
+        self._report(Progress("denoising", done, self._steps, 0, self._frames, preview, part))
 
 
 class MagicAnimateEngine:
@@ -79,9 +111,8 @@ class MagicAnimateEngine:
             for done, (frame, image) in enumerate(self.pipeline.decode(latents, chosen, small=small)):
                 yield frame, image
                 report(Progress("decoding", settings.steps, settings.steps, done + 1, len(chosen)))
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise MemoryError(str(error).partition(". ")[0]) from error
+        except FloatingPointError as error:
+            raise not_finite(str(error), self.pipeline.dtype) from error
 
     def _prepare(self, task: Task, settings: MagicAnimateSettings, labels: Images, report: Report) -> Run:
         frames = len(labels)
@@ -141,21 +172,21 @@ class MagicAnimateEngine:
             trajectory = Trajectory(task.trajectory, settings.steps, run.latents.shape, facts)
             start, latents = trajectory.start(run.latents, resumable=settings.solver == "ddim")
             run.latents = trajectory.mapped(latents)
-        frames, last_preview = run.frames, time.monotonic()
-        middle = sorted(active)[len(active) // 2] if active else frames // 2
+        teller = Teller(self.pipeline, report, task.previews, settings.steps, run.frames)
+        middle = sorted(active)[len(active) // 2] if active else run.frames // 2
 
         def on_step(done: int, latents: Tensor, clean: Tensor) -> None:
-            nonlocal last_preview
             if trajectory is not None:
                 trajectory.save(done, latents)
-            preview = None
-            if time.monotonic() - last_preview >= PREVIEW_SECONDS or done == settings.steps:
-                preview = next(self.pipeline.decode(clean, small=True))[1]
-                last_preview = time.monotonic()
-            report(Progress("denoising", done, settings.steps, 0, frames, preview))
+            teller.tell(done, 0.0, clean, 0.0 if done == settings.steps else PREVIEW_SECONDS)
 
-        report(Progress("denoising", start, settings.steps, 0, frames))
-        return self.pipeline.denoise(run, on_step, start=start, active=active, kept=base, watched=[middle])
+        def on_round(done: int, part: float, clean: Tensor | None) -> None:
+            teller.tell(done, part, clean, PREVIEW_WITHIN_STEP)
+
+        teller.tell(start, 0.0)
+        return self.pipeline.denoise(
+            run, on_step, on_round=on_round, start=start, active=active, kept=base, watched=[middle]
+        )
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`."""
@@ -167,11 +198,8 @@ class MagicAnimateEngine:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "dtype": str(pipeline.dtype).removeprefix("torch."),
             "placement": pipeline.placement.plan,
+            "attention": pipeline.attention.name,
             "decoder": self._decoder,
             "weights": self._hashes,
             "notes": list(pipeline.networks.notes),
         }
-
-    def warm(self) -> Iterator[None]:
-        """See `Engine.warm`."""
-        return self.pipeline.warm()

@@ -4,6 +4,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,31 +13,30 @@ import torch
 
 from inference_server.engines.magicanimate.counting import Case
 from inference_server.engines.magicanimate.loader import Networks
-from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
+from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline, on_device
 from inference_server.engines.magicanimate.placement import PLANS, Plan
 from inference_server.errors import UserError
-from inference_server.models.spec import Sharing
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "on": {},
-    "off": {"sharing": Sharing.none()},
+    "off": {"sharing": False},
     "batched": {"window_batch": 2},
-    "graphs": {"graphs": True},
     "compiled": {"compiled": True},
-    "compiled-graphs": {"compiled": True, "graphs": True},
     "xformers": {"attention": "xformers"},
 }
-"""What is compared: how each differs from work shared, one window at a time, nothing compiled or recorded, SDPA."""
+"""What is compared: how each differs from work shared, one window at a time, nothing compiled, SDPA."""
 
 
 def make_variants(
     names: Sequence[str], networks: Networks, device: torch.device, plan: Plan = "resident"
 ) -> tuple[dict[str, MagicAnimatePipeline], dict[str, str]]:
-    """Pipelines over the same weights, and why the others can't be had here."""
+    """Pipelines over the same weights, but for a compiled one, and why the others can't be had here."""
     pipelines, left_out = {}, {}
     for name in names:
         try:
-            pipelines[name] = MagicAnimatePipeline(networks, device, plan=plan, **{"window_batch": 1, **VARIANTS[name]})
+            options = {"window_batch": 1, **VARIANTS[name]}
+            own = deepcopy(networks) if options.get("compiled") else networks
+            pipelines[name] = MagicAnimatePipeline(own, device, plan=plan, **options)
         except UserError as error:
             left_out[name] = error.message
     return pipelines, left_out
@@ -74,7 +74,7 @@ def time_variants(
 ) -> dict[str, Timing]:
     """Run every variant once per round, one after the other, so that a machine's moods meet all of them alike.
 
-    Two rounds before those that count: one to learn what is to be compiled, one to record graphs of it.
+    Two rounds before those that count, in which layers are compiled and libraries choose their kernels.
     """
     taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in variants}
     for number in range(-1, rounds + 1):
@@ -82,8 +82,6 @@ def time_variants(
             seconds = timed_run(pipeline, case)
             if number > 0:
                 taken[name].append(seconds)
-            for _ in pipeline.warm():
-                pass
         on_round(number)
     return {name: Timing(case.frames, *zip(*seconds, strict=True)) for name, seconds in taken.items()}
 
@@ -116,21 +114,20 @@ def timed_run(pipeline: MagicAnimatePipeline, case: Case, steps: int | None = No
 def peaks(variants: Mapping[str, MagicAnimatePipeline], case: Case) -> dict[str, dict[str, int]]:
     """Per variant the most CUDA memory that tensors took in a run, and that torch had reserved for them.
 
-    A run of two steps tells: no step takes more than the one before. What other variants keep is given back first.
+    A run of two steps tells: no step takes more than the one before. Other variants' weights do not count.
     """
     found = {}
     for name, pipeline in variants.items():
-        for each in variants.values():
-            if each.graphs is not None:
-                each.graphs.clear()
         gc.collect()
         torch.cuda.empty_cache()
         device = pipeline.device
+        own = sum(p.nbytes for network in pipeline.networks.modules.values() for p in on_device(network))
+        others = torch.cuda.memory_allocated(device) - own
         torch.cuda.reset_peak_memory_stats(device)
         timed_run(pipeline, case, steps=2)
         found[name] = {
-            "allocated": torch.cuda.max_memory_allocated(device),
-            "reserved": torch.cuda.max_memory_reserved(device),
+            "allocated": torch.cuda.max_memory_allocated(device) - others,
+            "reserved": torch.cuda.max_memory_reserved(device) - others,
         }
     return found
 

@@ -6,50 +6,53 @@
 MagicAnimate: Xu et al. 2023, arXiv:2311.16498.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from inference_server.engines.device import attention_backend, free_memory, pick_device, pick_dtype, to_host
-from inference_server.engines.graphs import Graphs, cuda_capture
+from inference_server.engines.device import (
+    attention_backend,
+    available_memory,
+    free_memory,
+    pick_device,
+    pick_dtype,
+    release_cached,
+    to_host,
+)
 from inference_server.engines.magicanimate.loader import Networks, load_networks
 from inference_server.engines.magicanimate.placement import (
     Placement,
     Plan,
-    Working,
     choose_plan,
+    lower_plan,
     plan_bytes,
-    sizes_of,
     windows_at_once,
-    working_bytes,
 )
 from inference_server.engines.magicanimate.predictor import Hints, NoisePredictor
 from inference_server.engines.magicanimate.references import ReferenceStore, Tokens, encode_reference
-from inference_server.engines.regions import Regions
+from inference_server.engines.magicanimate.room import DECODE_BATCH, Footprint, refuse_too_large
 from inference_server.errors import UserError
 from inference_server.media.labels import colours_from_labels
-from inference_server.models.attention import CallContext, KeyValue
-from inference_server.models.spec import Sharing
+from inference_server.models.attention import AttentionBackend, CallContext, KeyValue, PictureAttentionProcessor
 from inference_server.sampling.denoise import KeptLatents, denoise
 from inference_server.sampling.noise import starting_noise
 from inference_server.sampling.solver import MAGICANIMATE_SCHEDULE, Solver, SolverName, make_solver
 from inference_server.sampling.windows import Mode, Window, plan_windows
 
-DECODE_BATCH = 4
-"""Frames that go through the VAE together on a CUDA device; elsewhere one by one."""
-
-WINDOW_FRAMES = 16
-"""Of the published windows, for which an offload plan is chosen before the first job comes."""
+RECOMPILES = 256
+"""Of one kind of layer, beyond which torch would give it up: widths, sizes and row counts of both networks."""
 
 Images = NDArray[np.uint8]
 StepCallback = Callable[[int, Tensor, Tensor], None]
 """(steps done, latents, estimate of the clean latents of the watched frames), float32 on the CPU; raises to end it."""
+RoundCallback = Callable[[int, float, Tensor | None], None]
+"""See `sampling.denoise`."""
 
 
 @dataclass
@@ -63,12 +66,28 @@ class Run:
     predictor: NoisePredictor
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """Frames on their way to the host."""
+
+    frames: Sequence[int]
+    images: Callable[[], Images]
+    finite: Callable[[], NDArray[np.bool_]]
+
+    def wait(self) -> Iterator[tuple[int, Images]]:
+        """(frame, RGB (H, W, 3)). Raises FloatingPointError."""
+        if not self.finite():
+            raise FloatingPointError(f"the picture of frame {self.frames[0]} is not finite")
+        yield from zip(self.frames, self.images(), strict=True)
+
+
 class MagicAnimatePipeline:
     """The seven parts on a device. Not thread-safe.
 
-    Options that change cost, never results (but for float order): sharing; plan, see `Placement`; attention: auto,
-    sdpa or xformers; compiled: layers are compiled by `warm`; graphs: on CUDA, networks whose weights stay are
-    recorded and replayed; window_batch: windows of a step that go through together, None for what memory allows.
+    Options that change cost, never results (but for float order): sharing, see `CallContext`; plan, see `Placement`,
+    where a size that does not fit takes one further down; attention: auto, sdpa or xformers; compiled: layers of the
+    networks, which no other pipeline may have then; window_batch: windows of a step that go through together, None for
+    what memory allows.
     """
 
     def __init__(
@@ -76,11 +95,10 @@ class MagicAnimatePipeline:
         networks: Networks,
         device: torch.device,
         *,
-        sharing: Sharing = Sharing(),  # noqa: B008  frozen
+        sharing: bool = True,
         plan: Plan = "resident",
         attention: str = "auto",
         compiled: bool = False,
-        graphs: bool = False,
         window_batch: int | None = None,
         store: ReferenceStore | None = None,
     ) -> None:
@@ -91,7 +109,8 @@ class MagicAnimatePipeline:
         self.store = ReferenceStore() if store is None else store
         self.window_batch = window_batch
         self.placement = Placement(networks.modules, device, plan)
-        self._attend = attention_backend(attention, device)
+        self.attention: AttentionBackend = attention_backend(attention, device, self.dtype)
+        self.footprint = Footprint.of(networks.modules, device, self.dtype, self.attention)
         self._text: Tensor | None = None
         self._contexts: dict[str, CallContext] = {
             name: getattr(networks, name).context for name in ("unet", "appearance", "controlnet")
@@ -101,10 +120,9 @@ class MagicAnimatePipeline:
             for module in (networks.unet, networks.controlnet, networks.vae):
                 module.to(memory_format=torch.channels_last)
         self.decode_batch = DECODE_BATCH if device.type == "cuda" else 1
-        self.graphs = Graphs(lambda: cuda_capture(device)) if graphs and device.type == "cuda" else None
-        staying = [name for name in ("unet", "controlnet") if self.placement.stays(name)] if compiled else []
-        self._regions = Regions([(getattr(networks, name), self._contexts[name]) for name in staying])
-        self._compiled = compiled
+        for name in ("unet", "controlnet") if compiled else ():
+            if self.placement.stays(name):
+                compile_layers(getattr(networks, name))
 
     @classmethod
     def from_folder(
@@ -119,14 +137,15 @@ class MagicAnimatePipeline:
     ) -> Self:
         """Load the published checkpoint tree. Raises UserError naming the file that is missing or does not fit."""
         where = pick_device(device)
-        networks = load_networks(Path(folder), pick_dtype(dtype, where))
-        side = int(networks.unet.config.sample_size)
-        working = working_of(networks, WINDOW_FRAMES, side * side)
+        number = pick_dtype(dtype, where)
+        networks = load_networks(Path(folder), number)
+        release_cached(where)
+        attention = attention_backend(options.get("attention", "auto"), where, number)
+        footprint = Footprint.of(networks.modules, where, number, attention)
+        side = int(networks.unet.config.sample_size) * footprint.scale
+        needs = plan_bytes(footprint.sizes, footprint.working(side, side))
         if low_memory:
-            options |= {"window_batch": 1, "graphs": False}
-        if options.get("graphs"):  # they keep a window's memory while frames are decoded
-            working = replace(working, decode=working.decode + working.window)
-        needs = plan_bytes(sizes_of(networks.modules), working)
+            options |= {"window_batch": 1}
         return cls(networks, where, plan=plan or choose_plan(needs, free_memory(where), low_memory), **options)
 
     @property
@@ -180,7 +199,7 @@ class MagicAnimatePipeline:
         final = self.denoise(run, on_step)
         if output == "latents":
             return final[: run.frames]
-        decoded = final[: run.frames] if self.sharing.real_frames_only else final
+        decoded = final[: run.frames] if self.sharing else final
         return np.stack([image for _, image in self.decode(decoded)])[: run.frames]
 
     @torch.no_grad()
@@ -208,10 +227,12 @@ class MagicAnimatePipeline:
         for inputs that do not fit.
         """
         for name, context in self._contexts.items():  # which another pipeline may share
-            context.sharing, context.attend, context.compiled = self.sharing, self._attend, self._compiled
+            context.sharing, context.attend = self.sharing, self.attention
             context.text_cache = self._prompt_keys[name]
+        self.networks.vae.set_attn_processor(PictureAttentionProcessor(self.attention))
         reference = as_rgb(reference)
         self._check(reference, part_maps, context_frames, context_overlap)
+        self._make_room(reference.shape[1], reference.shape[0], min(context_frames, len(part_maps)))
         count = len(part_maps)
         padded = -(-count // pad_to_multiple) * pad_to_multiple
         maps = lambda frames: self._condition(part_maps[np.minimum(frames, count - 1)])  # noqa: E731
@@ -239,7 +260,6 @@ class MagicAnimatePipeline:
             references=self._references(self.encode(reference), timesteps, text, on_reference),
             guidance=guidance,
             pose_strength=pose_strength,
-            graphs=self.graphs,
         )
         return Run(count, latents.float().cpu() * scheduler.init_noise_sigma, scheduler, plan, predictor)
 
@@ -248,6 +268,7 @@ class MagicAnimatePipeline:
         run: Run,
         on_step: StepCallback | None = None,
         *,
+        on_round: RoundCallback | None = None,
         start: int = 0,
         active: Collection[int] | None = None,
         kept: KeptLatents | None = None,
@@ -255,10 +276,11 @@ class MagicAnimatePipeline:
     ) -> Tensor:
         """Final latents (F, C, h, w), float32 on the CPU: those of `run`, changed in place.
 
-        See `sampling.denoise` for `start`, `active`, `kept` and `watched`.
+        See `sampling.denoise` for `on_round`, `start`, `active`, `kept`, `watched` and what is raised.
         """
         height, width = run.latents.shape[-2:]
-        working = working_of(self.networks, max(map(len, run.windows), default=1), height * width)
+        scale, frames = self.scale_factor, max(map(len, run.windows), default=1)
+        working = self.footprint.working(width * scale, height * scale, frames)
         batch = self.window_batch or windows_at_once(len(run.windows), free_memory(self.device), working)
         return denoise(
             run.latents,
@@ -266,6 +288,7 @@ class MagicAnimatePipeline:
             run.windows,
             run.predictor,
             on_step=on_step or (lambda _done, _latents, _clean: None),
+            on_round=on_round or (lambda _step, _part, _clean: None),
             start=start,
             active=active,
             kept=kept,
@@ -299,37 +322,49 @@ class MagicAnimatePipeline:
     def decode(
         self, latents: Tensor, frames: Sequence[int] | None = None, *, small: bool = False
     ) -> Iterator[tuple[int, Images]]:
-        """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`. `small`: see `decoder`."""
+        """Yield (frame, RGB (H, W, 3)) one by one, all or those of `frames`. `small`: see `decoder`.
+
+        Raises FloatingPointError in place of a picture whose numbers are not finite.
+        """
         network = "small_vae" if self.decoder(small=small) == "taesd" else "vae"
         chosen = list(range(len(latents)) if frames is None else frames)
-        before: tuple[Sequence[int], Callable[[], Images]] = ((), lambda: np.empty(0, np.uint8))
+        before = Decoded((), lambda: np.empty(0, np.uint8), lambda: np.array(True))
         with self.placement.using(network) as vae:
             for start in range(0, len(chosen), self.decode_batch):
                 numbers = chosen[start : start + self.decode_batch]
                 sample = latents[numbers].to(self.device, self.dtype) / vae.config.scaling_factor
-                pixels = (vae.decode(sample).sample.float() / 2 + 0.5).clamp(0, 1)
+                decoded = vae.decode(sample).sample.float()
+                pixels = (decoded / 2 + 0.5).clamp(0, 1)
                 images = to_host((pixels * 255).round().byte().permute(0, 2, 3, 1))
-                yield from zip(before[0], before[1](), strict=True)  # the caller writes while the device works
-                before = numbers, images
-        yield from zip(before[0], before[1](), strict=True)
-
-    def warm(self) -> Iterator[None]:
-        """Compile the layers that runs so far have used, one at a time, each some seconds; for idle time."""
-        for _ in self._regions.warm():
-            if self.graphs is not None:
-                self.graphs.clear()  # they hold the layers as they were
-            yield
+                finite = to_host(decoded.isfinite().all())  # before clamping, which makes white of infinity
+                yield from before.wait()  # the caller writes while the device works
+                before = Decoded(numbers, images, finite)
+        yield from before.wait()
 
     def _references(
         self, latents: Tensor, timesteps: Sequence[int], text: Tensor, on_done: Callable[[int], None]
     ) -> Callable[[int], Tokens]:
-        def encode(timestep: int) -> Tokens:
-            with torch.no_grad(), self.placement.using("appearance"):
-                return encode_reference(self.networks.appearance, latents, timestep, text)
+        def encode(chosen: Sequence[int]) -> Generator[Tokens, None, None]:
+            with self.placement.using("appearance"):
+                for timestep in chosen:
+                    yield encode_reference(self.networks.appearance, latents, timestep, text)
 
-        if not self.sharing.reference_schedule:
-            return lambda step: encode(timesteps[step])
-        return self.store.get(latents, timesteps, encode, on_done).__getitem__
+        store = self.store if self.sharing else ReferenceStore(max_bytes=0)
+        return store.get(latents, timesteps, encode, on_done)
+
+    def _make_room(self, width: int, height: int, frames: int) -> None:
+        """Move networks off the device if this size does not fit beside them. Raises UserError `too-large`."""
+        free = free_memory(self.device)
+        if free is None:
+            refuse_too_large(width, height, lambda w, h: self.footprint.computing(w, h, frames), available_memory())
+            return
+        free += sum(p.nbytes for network in self.networks.modules.values() for p in on_device(network))
+        refuse_too_large(width, height, lambda w, h: self.footprint.least(w, h, frames), free)
+        needs = plan_bytes(self.footprint.sizes, self.footprint.working(width, height, frames))
+        plan = lower_plan(self.placement.plan, needs, free) or self.placement.plan
+        if plan != self.placement.plan:
+            self.placement = Placement(self.networks.modules, self.device, plan)
+            release_cached(self.device)
 
     def _condition(self, maps: Images) -> Tensor:
         """Part maps -> ControlNet condition (n, 3, H, W): RGB in [0, 1], not mapped to [-1, 1]."""
@@ -365,18 +400,17 @@ class MagicAnimatePipeline:
             )
 
 
-def working_of(networks: Networks, frames: int, area: int) -> Working:
-    """Bytes beside the weights for windows of `frames` frames of `area` latents."""
-    width, vae_width = (network.config.block_out_channels[0] for network in (networks.unet, networks.vae))
-    return working_bytes(
-        frames=frames,
-        pixels=area * 4 ** (len(networks.vae.config.block_out_channels) - 1),
-        area=area,
-        width=width,
-        vae_width=vae_width,
-        itemsize=networks.unet.dtype.itemsize,
-        decoded=DECODE_BATCH,
-    )
+def on_device(network: nn.Module) -> Iterator[Tensor]:
+    """The weights that do not lie on the host."""
+    return (p for p in network.parameters() if p.device.type not in ("cpu", "meta"))
+
+
+def compile_layers(network: Any) -> None:
+    """By torch, for the shapes that come; a layer that no compiler can do runs as it is, and the log says so."""
+    config = torch._dynamo.config
+    config.recompile_limit = max(RECOMPILES, config.recompile_limit)
+    config.suppress_errors = True
+    network.compile_repeated_blocks(dynamic=False)
 
 
 def as_rgb(image: Images) -> Images:

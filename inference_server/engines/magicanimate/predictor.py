@@ -2,41 +2,42 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from inference_server.engines.graphs import Graphs
 from inference_server.engines.magicanimate.placement import Placement
 from inference_server.models.attention import KeyValue
 from inference_server.models.unet import PoseControlNet, Residuals, UNet3D
 from inference_server.sampling.windows import Window
 
+MOST_HINTS, MOST_HINT_BYTES = 64, 2**28
+"""Frames whose hints are kept, and their bytes: the host's memory must not grow with the clip.
+
+A hint made anew at every step costs 0.7 % of the step.
+"""
+
 
 class Hints:
-    """The ControlNet's hint embedding of every frame, on the CPU; computed once per job up to a memory limit."""
+    """The ControlNet's hint embedding of every frame; those of the first frames are kept on the CPU."""
 
-    def __init__(
-        self, controlnet: PoseControlNet, condition: Callable[[Sequence[int]], Tensor], max_bytes: int = 2**30
-    ) -> None:
+    def __init__(self, controlnet: PoseControlNet, condition: Callable[[Sequence[int]], Tensor]) -> None:
         """`condition(frames)`: RGB (n, 3, H, W) in [0, 1] on the device and in the dtype of the network."""
         self._controlnet = controlnet
         self._condition = condition
-        self._max_bytes = max_bytes
         self._kept: dict[int, Tensor] = {}
 
     def of(self, frames: Sequence[int]) -> Tensor:
         """(n, channels, h, w) on the device."""
-        if not self._controlnet.context.sharing.hint_once:
+        if not self._controlnet.context.sharing:
             return self._controlnet.embed_hint(self._condition(frames))
         missing = [frame for frame in frames if frame not in self._kept]
         embedded = self._controlnet.embed_hint(self._condition(missing)) if missing else ()
         fresh = dict(zip(missing, embedded, strict=True))
         hints = [fresh[f] if f in fresh else self._kept[f].to(self._controlnet.device) for f in frames]
         for frame, hint in fresh.items():
-            if (len(self._kept) + 1) * hint.nbytes <= self._max_bytes:
-                self._kept[frame] = hint.cpu()
+            if len(self._kept) < min(MOST_HINTS, MOST_HINT_BYTES // hint.nbytes):
+                self._kept[frame] = hint.to("cpu", copy=True)  # not a view of all that were made with it
         return torch.stack(hints)
 
 
@@ -47,7 +48,6 @@ class NoisePredictor:
     timesteps: of the schedule. text: (1, tokens, D). references: tokens of a step, on any device.
     guidance: guidance scale per step; at most 1 means the conditional prediction alone (half the work).
     pose_strength: factor of the ControlNet's residuals.
-    graphs: replay networks whose weights stay where they are.
     """
 
     unet: UNet3D
@@ -60,7 +60,6 @@ class NoisePredictor:
     references: Callable[[int], dict[str, Tensor]]
     guidance: Sequence[float]
     pose_strength: float = 1.0
-    graphs: Graphs | None = None
 
     def __post_init__(self) -> None:
         self._step = -1
@@ -79,8 +78,7 @@ class NoisePredictor:
             residuals = join([self._residuals(window, part, timestep) for window, part in parts])
         guided = self.guidance[step] > 1
         with self.placement.using("unet"):
-            noise = self._run(
-                "unet",
+            noise = self.unet(
                 sample,
                 timestep,
                 self.text,
@@ -94,18 +92,12 @@ class NoisePredictor:
             noise = plain + self.guidance[step] * (conditional - plain)
         return noise.cpu()
 
-    def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        network = self.placement.networks[name]
-        if self.graphs is not None and self.placement.stays(name):
-            return self.graphs(network, *args, **kwargs)
-        return network(*args, **kwargs)
-
     def _begin(self, step: int) -> None:
         """A new step: other reference tokens, and no residuals to share with the step before."""
         self._step, self._shared = step, None
         tokens = self.references(step)
         tokens = {block: x.to(self.text.device, non_blocking=True) for block, x in tokens.items()}
-        if self.unet.context.sharing.reference_projection:
+        if self.unet.context.sharing:
             with self.placement.using("unet"):
                 self._read = dict(self.unet.project_references(tokens))
         else:
@@ -119,7 +111,7 @@ class NoisePredictor:
         fresh = None
         if missing:
             hint = self.hints.of([window[i] for i in missing])
-            fresh = self._run("controlnet", sample[missing], timestep, self.text, hint, scale=self.pose_strength)
+            fresh = self.controlnet(sample[missing], timestep, self.text, hint, scale=self.pose_strength)
         residuals = merge(window, rows, missing, before, fresh)
         follower = set(self._followers.get(window, ()))
         shared = [i for i, frame in enumerate(window) if frame in follower]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from inference_server.engines.magicanimate.engine import MagicAnimateEngine
+from inference_server.engines.magicanimate.engine import MagicAnimateEngine, load
 from inference_server.engines.magicanimate.info import MagicAnimateSettings
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
+from inference_server.engines.options import EngineOptions
 from inference_server.engines.protocol import Base, Progress, Task
 from inference_server.engines.registry import ENGINES, find_engine
 from inference_server.errors import Cancelled, UserError
@@ -74,10 +75,93 @@ def test_all_frames_come_in_order_with_progress(engine):
     seen: list[Progress] = []
     frames = run(engine, task(maps()), seen.append)
     assert list(frames) == list(range(FRAMES))
-    assert [p.step for p in seen if p.stage == "denoising"] == list(range(STEPS + 1))
+    heard = [(p.step, p.part) for p in seen if p.stage == "denoising"]
+    assert heard == [(0, 0.0), (0, 0.5), (1, 0.0), (1, 0.5), (2, 0.0), (2, 0.5), (3, 0.0)]
     assert seen[-1] == Progress("decoding", STEPS, STEPS, FRAMES, FRAMES)
-    previews = [p.preview for p in seen if p.preview is not None]
-    assert previews[-1].shape == (64, 64, 3)
+
+
+def test_previews_are_decoded_for_those_who_look(engine, monkeypatch):
+    decoded = []
+    decode = engine.pipeline.decode
+    monkeypatch.setattr(engine.pipeline, "decode", lambda *args, **kw: decoded.append(1) or decode(*args, **kw))
+    seen: list[Progress] = []
+    run(engine, task(maps()), seen.append)
+    assert len(decoded) == 1, "of the frames themselves"
+    assert all(p.preview is None for p in seen)
+    run(engine, task(maps(), previews=True), seen.append)
+    previews = [p for p in seen if p.preview is not None]
+    assert previews[-1].step == STEPS
+    assert previews[-1].preview.shape == (64, 64, 3)
+
+
+def test_a_long_step_shows_what_it_has_done(engine, monkeypatch):
+    monkeypatch.setattr("inference_server.engines.magicanimate.engine.PREVIEW_WITHIN_STEP", 0.0)
+    seen: list[Progress] = []
+    run(engine, task(maps(), previews=True), seen.append)
+    assert [(p.step, p.part) for p in seen if p.preview is not None and p.part] == [(0, 0.5), (1, 0.5), (2, 0.5)]
+
+
+def test_cancelled_within_a_step_no_other_window_is_computed(engine, calls):
+    def cancel(progress):
+        if progress.step == 1 and progress.part:
+            raise Cancelled
+
+    calls.clear()
+    with pytest.raises(Cancelled):
+        run(engine, task(maps()), cancel)
+    assert len(calls) == 3
+
+
+@pytest.fixture
+def overflowing():
+    """overflowing(engine, call): what its UNet predicts from that call on is not a number."""
+    hooks = []
+
+    def begin(engine, first):
+        network, seen = engine.pipeline.networks.unet, []
+
+        def spoil(_network, _args, out):
+            seen.append(1)
+            return out * float("nan") if len(seen) > first else out
+
+        hooks.append(network.register_forward_hook(spoil))
+
+    yield begin
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize(("dtype", "code"), [("fp16", "overflow"), ("fp32", "not-finite")])
+def test_numbers_out_of_range_are_never_shown(golden_weights, overflowing, dtype, code):
+    engine = load(golden_weights, EngineOptions(device="cpu", dtype=dtype))
+    overflowing(engine, 3)
+    with pytest.raises(UserError, match="step 2") as caught:
+        run(engine, task(maps()))
+    assert caught.value.code == code
+
+
+def test_what_was_sound_before_the_overflow_is_kept(engine, overflowing, tmp_path):
+    given = task(maps(), trajectory=tmp_path / "t")
+    overflowing(engine, 3)
+    with pytest.raises(UserError):
+        run(engine, given)
+    assert json.loads((tmp_path / "t" / "run.json").read_text())["done"] == 1
+
+
+def test_a_picture_out_of_range_is_never_shown(engine, monkeypatch):
+    decode = engine.pipeline.networks.vae.decode
+
+    def spoilt(sample):
+        out = decode(sample)
+        out.sample[:, :, 0, 0] = float("inf") if len(seen) == 5 else 0
+        return out
+
+    seen: list[int] = []
+    monkeypatch.setattr(engine.pipeline.networks.vae, "decode", spoilt)
+    frames = (seen.append(frame) for frame, _ in engine.animate(task(maps()), lambda _progress: None))
+    with pytest.raises(UserError, match="picture of frame 6"):
+        list(frames)
+    assert seen == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("killed_at", range(STEPS + 1))

@@ -1,6 +1,5 @@
 """What the benchmarks count; how long anything takes is not tested."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -13,23 +12,15 @@ from inference_server.engines.magicanimate import counting, measure
 from inference_server.engines.magicanimate.counting import (
     ORIGINAL_TFLOP_PER_STEP,
     Case,
-    count_flops,
     count_window_bytes,
     working_of,
 )
+from inference_server.engines.magicanimate.engine import MagicAnimateEngine
+from inference_server.engines.magicanimate.info import MagicAnimateSettings
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
 from inference_server.engines.magicanimate.real_size import random_networks
 from inference_server.engines.memory import LiveBytes
-from inference_server.models.spec import Sharing
-
-SWITCHES = (
-    "guidance_halves",
-    "plain_half_once",
-    "reference_projection",
-    "appearance_single",
-    "hint_once",
-    "text_projection",
-)
+from inference_server.engines.protocol import Task
 
 
 def test_flops_of_a_step_at_the_published_size(capsys):
@@ -39,30 +30,17 @@ def test_flops_of_a_step_at_the_published_size(capsys):
     assert report["without_sharing"]["tflop_per_step"] == pytest.approx(ORIGINAL_TFLOP_PER_STEP, rel=0.02)
 
 
-@pytest.mark.slow
-def test_every_switch_saves_work():
-    case = Case(size=64, channels=(64, 64, 64, 64), frames=2)
-    one_off = [Sharing(**{switch: False}) for switch in SWITCHES]
-    shared, *others = (counted["tflop_per_step"] for counted in count_flops(case, Sharing(), *one_off))
-    assert all(shared < tflop for tflop in others)
-
-
-def test_a_windows_memory_does_not_depend_on_the_clip(golden_networks):
+def test_a_runs_memory_does_not_depend_on_the_clip(golden_networks, golden_weights, tmp_path):
+    """All tensors of a whole run, from the first encoding to the last frame."""
     peaks = []
-    for frames in (64, 512):
-        pipeline = MagicAnimatePipeline(golden_networks, torch.device("cpu"))
-        picture, maps = np.zeros((32, 64, 3), np.uint8), np.zeros((frames, 32, 64), np.uint8)
-        run = pipeline.prepare(picture, maps, steps=1, guidance=[7.5])
-        taken = []
-
-        def counted(*args, predict=run.predictor, taken=taken):
-            with LiveBytes() as count:
-                out = predict(*args)
-            taken.append(count.peak)
-            return out
-
-        pipeline.denoise(dataclasses.replace(run, predictor=counted))
-        peaks.append(max(taken))
+    for frames in (64, 256):
+        engine = MagicAnimateEngine(golden_weights, MagicAnimatePipeline(golden_networks, torch.device("cpu")))
+        maps = np.zeros((frames, 32, 64), np.uint8)
+        settings = MagicAnimateSettings(steps=2)
+        task = Task(np.zeros((32, 64, 3), np.uint8), {"densepose": maps}, settings, tmp_path / f"{frames}")
+        with LiveBytes() as count:
+            assert sum(1 for _ in engine.animate(task, lambda _progress: None)) == frames
+        peaks.append(count.peak)
     assert peaks[1] == pytest.approx(peaks[0], rel=0.05)
 
 
@@ -84,13 +62,13 @@ TINY = ("--size", "128", "--channels", "32,32,32,32", "--steps", "1", "--rounds"
 
 
 def test_variants_are_timed_in_one_run_and_compared(capsys):
-    given = ("--frames", "18", "--device", "cpu", "--variants", "on", "off", "batched", "graphs", "xformers")
+    given = ("--frames", "18", "--device", "cpu", "--variants", "on", "off", "batched", "xformers")
     assert main(["bench", "speed", *given, *TINY]) == 0
     report = json.loads(capsys.readouterr().out)
     assert "CUDA" in report["left_out"]["xformers"]
-    assert set(report["variants"]) == {"on", "off", "batched", "graphs"}
+    assert set(report["variants"]) == {"on", "off", "batched"}
     assert all(value["seconds_per_frame"] > 0 for value in report["variants"].values())
-    assert set(report["time_over_ideal"]) == {"on", "batched", "graphs"}
+    assert set(report["time_over_ideal"]) == {"on", "batched"}
     assert report["times_as_fast_as_on"]["on"] == 1
     assert report["off_over_on_min"] > 0
 
@@ -112,14 +90,14 @@ def test_the_matrix_on_cuda(monkeypatch, capsys):
     monkeypatch.setattr(measure, "matmul_rate", lambda *_: 1e12)
     monkeypatch.setattr(measure, "make_variants", lambda names, *_: (dict.fromkeys(names), {}))
     monkeypatch.setattr(measure, "peaks", lambda pipelines, _case: {name: {"allocated": 1} for name in pipelines})
-    monkeypatch.setattr(counting, "count_flops", lambda case, _sharing: [{"tflop_per_step": len(case.windows)}])
+    monkeypatch.setattr(counting, "count_flops", lambda case, *_: [{"tflop_per_step": len(case.windows)}])
     monkeypatch.setattr(measure, "peaks_of_plans", lambda *_: {"after-use": {"allocated": 2}})
     monkeypatch.setattr("inference_server.engines.magicanimate.real_size.random_networks", tiny_networks)
     assert main(["bench", "speed", "--size", "64", "--channels", "32,32,32,32", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert asked == [(16, 25, 5, set(bench.NAMES)), (64, 25, 5, set(bench.NAMES))]
     assert report["peak_bytes_of_plans"]["after-use"]["allocated"] == 2
-    assert report["cases"][1]["variants"]["compiled-graphs"]["peak_bytes"] == {"allocated": 1}
+    assert report["cases"][1]["variants"]["compiled"]["peak_bytes"] == {"allocated": 1}
     assert report["cases"][1]["time_over_ideal"]["xformers"] == 2 / (5 * 25)  # windows, steps
 
 

@@ -15,7 +15,6 @@ options = st.builds(
     low_memory=st.booleans(),
     attention=st.sampled_from(["auto", "sdpa", "xformers"]),
     compile_layers=st.booleans(),
-    graphs=st.booleans(),
     window_batch=st.none() | st.integers(1, 50),
 )
 

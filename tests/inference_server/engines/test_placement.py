@@ -8,10 +8,12 @@ from torch import nn
 
 from inference_server.engines.magicanimate.placement import (
     LEAVING,
+    MOST_NUMBERS,
     PLANS,
     Placement,
     Working,
     choose_plan,
+    lower_plan,
     plan_bytes,
     windows_at_once,
 )
@@ -74,3 +76,21 @@ def test_as_many_windows_as_half_of_the_memory_holds(windows, free, working):
     assert chosen == 1 or chosen * working.window <= free // 2
     assert chosen == windows or (chosen + 1) * working.window > free // 2
     assert windows_at_once(windows, None, working) == 1
+
+
+def test_windows_together_make_no_tensor_that_kernels_cannot_count():
+    """On a card with room for all: 512 x 512 pixels, 16 frames with guidance, 960 channels at the widest."""
+    one = Working(window=1, decode=1, largest=2 * 16 * 64 * 64 * 960)
+    assert windows_at_once(50, 2**40, one) == 17
+    assert 17 * one.largest <= MOST_NUMBERS < 18 * one.largest
+
+
+@given(sizes, working, st.integers(0, 2**37), st.sampled_from(PLANS))
+def test_a_larger_picture_takes_the_next_plan_that_fits(sizes, working, free, plan):
+    needs = plan_bytes(sizes, working)
+    lower = lower_plan(plan, needs, free)
+    if lower is None:
+        assert all(needs[each] > free for each in PLANS[PLANS.index(plan) :])
+    else:
+        assert needs[lower] <= free
+        assert all(needs[each] > free for each in PLANS[PLANS.index(plan) : PLANS.index(lower)])

@@ -57,7 +57,7 @@ def run(engine, trajectory=None, base=None, decoder="small"):
     labels = np.zeros((4, 64, 64), np.uint8)
     labels[:, 16:48, 24:40] = 2
     settings = MagicAnimateSettings(steps=STEPS, decoder=decoder)
-    task = Task(np.full((64, 64, 3), 90, np.uint8), {"densepose": labels}, settings, trajectory, base)
+    task = Task(np.full((64, 64, 3), 90, np.uint8), {"densepose": labels}, settings, trajectory, base, previews=True)
     previews = []
     frames = dict(engine.animate(task, lambda progress: previews.append(progress.preview)))
     return frames, [preview for preview in previews if preview is not None]

@@ -120,6 +120,17 @@ def test_out_of_memory_is_tried_once_more_with_less_and_said(server):
     assert server.wait_for(job, "failed")["problem"]["code"] == "out-of-memory"
 
 
+def test_numbers_that_overflow_are_computed_in_fp32_and_said(start_server):
+    server = start_server()
+    for _ in range(2):  # the second knows it beforehand
+        job = server.submit(settings={"fault": "overflow"})
+        assert "overflow" in server.wait_for(job, "done")["notes"][0]
+        assert server.http.get(f"/v1/jobs/{job}/recipe.json").json()["run"]["dtype"] == "fp32"
+    assert len(server.runs(job)) == 1
+    server = start_server("--dtype", "fp32")
+    server.wait_for(server.submit(settings={"fault": "overflow"}), "done")
+
+
 def test_an_engine_that_raises_fails_its_job_only(server):
     job = server.submit(settings={"fault": "error"})
     problem = server.wait_for(job, "failed")["problem"]
@@ -127,8 +138,46 @@ def test_an_engine_that_raises_fails_its_job_only(server):
     server.wait_for(server.submit(), "done")
 
 
+def test_a_broken_device_context_ends_with_its_process(server):
+    job = server.submit(settings={"fault": "broken-context"})
+    done = server.wait_for(job, "done")
+    assert "illegal memory access" in done["notes"][0]
+    assert len(set(server.runs(job))) == 2
+    next_job = server.submit()
+    assert server.wait_for(next_job, "done")["notes"] == []
+
+
+def test_after_an_unexpected_error_the_next_job_has_another_process(server):
+    job = server.submit(settings={"fault": "error"})
+    following = server.submit()
+    server.wait_for(job, "failed")
+    assert server.wait_for(following, "done")["notes"] == []
+    assert not set(server.runs(job)) & set(server.runs(following))
+
+
+def test_deaths_at_ever_other_places_come_to_an_end(server):
+    job = server.submit(settings={"fault": "kill-everywhere", "steps": 40})
+    problem = server.wait_for(job, "failed", seconds=90)["problem"]
+    assert problem["code"] == "worker-died"
+    assert "10 times" in problem["detail"]
+    assert len(server.runs(job)) == 10
+
+
+def test_a_full_device_is_known_by_what_its_libraries_say(server):
+    job = server.submit(settings={"fault": "cublas"})
+    assert "smaller-memory" in server.wait_for(job, "done")["notes"][0]
+
+
+def test_a_device_that_is_full_when_weights_are_loaded(start_server):
+    server = start_server(env={"WALKER_LOAD_FAULT": "oom"})
+    first, second = (server.wait_for(server.submit(), "done") for _ in range(2))
+    assert "smaller-memory" in first["notes"][0]
+    assert "memory was full with these weights before" in second["notes"][0]
+    assert server.runs(second["id"]) == server.runs(first["id"]), "one try was enough to learn it"
+
+
 def test_what_does_not_answer_is_killed(start_server):
-    server = start_server("--cancel-wait", "0.3", "--step-limit", "1.5", "--idle-unload", "0.5")
+    server = start_server("--cancel-wait", "0.3", "--step-limit", "8", "--idle-unload", "0.5")
     job = server.submit(settings={"fault": "hang"})
     server.wait_for_step(job, 2)
     began = time.monotonic()

@@ -140,6 +140,17 @@ def test_the_time_left_is_measured_from_where_a_resumed_run_begins():
     assert meter.progress.eta_s == pytest.approx(10 * left / per_step, abs=0.1)
 
 
+def test_a_part_of_a_step_is_progress():
+    meter = Meter(1000, 25)
+    meter.advance("denoising", 2, 25, 0, now=0.0)
+    whole = meter.progress.fraction
+    meter.advance("denoising", 2, 25, 0, now=20.0, part=0.5)
+    half, left = meter.progress.fraction, meter.progress.eta_s
+    meter.advance("denoising", 3, 25, 0, now=40.0)
+    assert half - whole == pytest.approx(meter.progress.fraction - half, abs=2e-4)
+    assert left > 20 * 40
+
+
 def test_a_lock_has_one_holder(tmp_path):
     first, second = ProcessLock(tmp_path / "lock"), ProcessLock(tmp_path / "lock")
     assert first.acquire()

@@ -49,6 +49,23 @@ def test_a_killed_worker_changes_nothing(magic, undisturbed):
     assert np.abs(final_latents(magic, job) - final_latents(magic, undisturbed)).max() <= TOLERANCE
 
 
+def test_a_long_step_is_heard_and_can_be_cancelled(start_server, magic):
+    """One step of forty windows; a worker that only listened between steps would be killed for not stopping."""
+    server = start_server("--cancel-wait", "5", tree=magic.tree)
+    job = submit(server, frames=240, settings={**SETTINGS, "steps": 1})
+    until, seen = time.monotonic() + 120, set()
+    while len(seen) < 4:
+        assert time.monotonic() < until
+        progress = server.job(job)["progress"]
+        assert progress["step"] == 0, "the step is over"
+        if progress["stage"] == "denoising":
+            seen.add(progress["fraction"])
+    worker = server.worker_pid
+    server.http.delete(f"/v1/jobs/{job}")
+    server.wait_for(job, "cancelled")
+    assert server.worker_pid == worker
+
+
 @pytest.mark.slow
 def test_five_kills_change_nothing(magic, undisturbed):
     job = submit(magic)

@@ -12,23 +12,15 @@ import pytest
 from inference_server.engines.magicanimate.info import MAGICANIMATE
 from inference_server.jobs import worker
 from inference_server.jobs.folder import DataFolder
-from inference_server.jobs.messages import Run, Stop
+from inference_server.jobs.messages import Run
 
 
 class NotingEngine:
-    """Prepares itself in three pieces after each task."""
+    """Knows how it was loaded."""
 
     def __init__(self, options):
         self.options = options
         self.itself = self  # as networks do
-        self.warmed = 0
-        self.when_done = None
-
-    def warm(self):
-        for _ in range(3):
-            self.warmed += 1
-            yield
-        self.when_done()
 
 
 @pytest.fixture
@@ -58,7 +50,8 @@ INFO = replace(MAGICANIMATE, implementation="noting:load")
 
 
 def command(**changes):
-    return Run(**{"job": uuid.uuid4(), **{name: None for name in Run.__dataclass_fields__ if name != "job"}, **changes})
+    plain = {"job": uuid.uuid4(), "body": {"engine": "noting"}, "low_memory": False}
+    return Run(**{**dict.fromkeys(Run.__dataclass_fields__), **plain, **changes})
 
 
 def test_a_full_device_is_empty_before_the_engine_is_loaded_again(working, loaded, monkeypatch):
@@ -71,16 +64,9 @@ def test_a_full_device_is_empty_before_the_engine_is_loaded_again(working, loade
             raise MemoryError
 
     monkeypatch.setattr(worker.Worker, "_run", run)
-    working._run_with_fallbacks(command(low_memory=False))
+    working._run_with_fallbacks(command())
     assert tried == [False, True]
-
-
-def test_idle_time_is_the_engines_until_a_command_comes(working, loaded):
-    engine = working.engine(INFO, Path("weights"), False)
-    assert engine.options.device == "cpu"
-    engine.when_done = lambda: working.commands.put(Stop())
-    assert isinstance(working._next(), Stop)
-    assert engine.warmed == 3
-    working.commands.put(Stop())
-    working._next()
-    assert engine.warmed == 4  # the piece at hand, then the command
+    working._run_with_fallbacks(command())
+    assert tried == [False, True, True], "the same weights on the same device"
+    working._run_with_fallbacks(command(weights_folder=Path("others")))
+    assert tried[3:] == [False, True]

@@ -26,7 +26,14 @@ from inference_server.engines.protocol import (
 )
 from inference_server.errors import UserError
 
-Fault = Literal["none", "oom", "oom-always", "hang", "kill-once", "kill-always", "segfault", "error", "base", "disk"]
+Fault = Literal[
+    "none", "oom", "oom-always", "cublas", "overflow", "hang", "kill-once", "kill-always", "kill-everywhere",
+    "segfault", "error", "broken-context", "base", "disk",
+]  # fmt: skip
+LOAD_FAULT = "WALKER_LOAD_FAULT"
+"""Environment: `oom` fills the device while weights are loaded, unless they are loaded for little memory."""
+broken = False
+"""This process's device context: no job gets through once it is."""
 
 
 class WalkerSettings(EngineSettings):
@@ -48,22 +55,24 @@ WALKER = EngineInfo(
 
 
 def load(folder: Path, options: EngineOptions) -> "Walker":
-    return Walker(options.low_memory)
+    if os.environ.get(LOAD_FAULT) == "oom" and not options.low_memory:
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported asynchronously")
+    return Walker(options)
 
 
 class Walker:
     info = WALKER
 
-    def __init__(self, low_memory: bool) -> None:
-        self.low_memory = low_memory
-
-    def warm(self) -> Iterator[None]:
-        return iter(())
+    def __init__(self, options: EngineOptions) -> None:
+        self.low_memory = options.low_memory
+        self.dtype = options.dtype
 
     def describe(self) -> dict[str, Any]:
-        return {"device": "none", "dtype": "float32", "low_memory": self.low_memory}
+        return {"device": "none", "dtype": self.dtype, "low_memory": self.low_memory}
 
     def animate(self, task: Task, report: Report) -> Iterator[tuple[int, Images]]:
+        if broken:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         settings = task.settings
         assert isinstance(settings, WalkerSettings)
         assert task.trajectory is not None
@@ -100,6 +109,10 @@ class Walker:
         return max((n for n in range(1, steps + 1) if (folder / f"{n}.npy").is_file()), default=0)
 
     def _fault(self, settings: WalkerSettings, step: int, folder: Path) -> None:
+        global broken
+        if settings.fault == "kill-everywhere" and not (folder / f"killed at {step}").exists():
+            (folder / f"killed at {step}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         if step != settings.fault_step:
             return
         match settings.fault:
@@ -107,6 +120,14 @@ class Walker:
                 raise MemoryError("the card is full")
             case "oom-always":
                 raise MemoryError("the card is full")
+            case "overflow" if self.dtype != "fp32":
+                raise UserError("The numbers overflow in float16", fix="Compute with --dtype fp32.", code="overflow")
+            case "cublas" if not self.low_memory:
+                raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+            case "broken-context" if not (folder / "broken").exists():
+                (folder / "broken").touch()
+                broken = True
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
             case "hang":
                 time.sleep(1e6)
             case "kill-always":

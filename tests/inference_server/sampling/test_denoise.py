@@ -155,16 +155,51 @@ def test_goes_on_from_a_step_as_if_nothing_had_happened():
     assert torch.equal(full, resumed)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_every_round_of_windows_is_told(batch):
+    told = []
+    final = denoise(
+        starting_noise(1, 22, (2, 2, 2)), make_solver("ddim", 1, MAGICANIMATE_SCHEDULE), plan_windows(22, 6, 2),
+        mixing([0.0] * 22, []), on_step=lambda done, *_: told.append((done, 0.0, None)),
+        on_round=lambda *args: told.append(args), batch=batch,
+    )  # fmt: skip
+    rounds = 5 // batch + 5 % batch
+    assert [(step, part) for step, part, _ in told] == [(0, n / rounds) for n in range(1, rounds)] + [(1, 0.0)]
+    first = told[0][2]
+    assert first.shape == (1, 2, 2, 2)
+    assert any(torch.allclose(first[0], frame, atol=1e-5) for frame in final[: 4 * batch])
+
+
 def test_cancel_takes_effect_within_a_step():
     calls = []
 
-    def cancel(done, _latents, _clean):
-        if done == 2:
+    def cancel(step, part, _clean):
+        if step == 1 and part > 0.5:
             raise Cancelled
 
     solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
     with pytest.raises(Cancelled):
         denoise(
-            starting_noise(1, 20, (2, 2, 2)), solver, plan_windows(20, 6, 2), mixing([0.0] * 20, calls), on_step=cancel
-        )
-    assert {step for step, _ in calls} == {0, 1}
+            starting_noise(1, 22, (2, 2, 2)), solver, plan_windows(22, 6, 2), mixing([0.0] * 22, calls),
+            on_step=lambda *_: None, on_round=cancel,
+        )  # fmt: skip
+    assert [step for step, _ in calls] == [0] * 5 + [1] * 3
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_out_of_range_end_the_run_with_sound_latents(bad):
+    sound = []
+
+    def predict(step, windows, latents):
+        noise = mixing([0.0] * 20, [])(step, windows, latents)
+        if step == 2:
+            noise[3, 1, 0, 0] = bad
+        return noise
+
+    solver = make_solver("ddim", STEPS, MAGICANIMATE_SCHEDULE)
+    with pytest.raises(FloatingPointError, match="step 3"):
+        denoise(
+            starting_noise(1, 20, (2, 2, 2)), solver, plan_windows(20, 6, 2), predict,
+            on_step=lambda _done, latents, _clean: sound.append(latents.isfinite().all()),
+        )  # fmt: skip
+    assert sound == [True, True]
