@@ -1,6 +1,6 @@
 """Sockets of strangers: silent ones, ones that send or read a byte now and then, and more of them than there are files.
 
-uvicorn's own options were measured against 1,100 silent sockets and do not help: `limit_concurrency` counts silent
+uvicorn's own options do not help against silent sockets, by its source: `limit_concurrency` counts silent
 connections and then answers 503 to everybody, `timeout_keep_alive` starts with the first answer, there is no limit on
 the time that a request's head takes, and `h11_max_incomplete_event_size` (16 KiB) is not looked at for a head that
 comes in one piece. Hence the three small things here.

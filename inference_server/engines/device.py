@@ -6,6 +6,7 @@
 import json
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -157,8 +158,12 @@ def describe_machine() -> dict[str, Any]:
 
 
 def available_memory() -> int:
-    """Bytes of the machine's memory that programs could still take without driving others to the disk."""
-    return int(psutil.virtual_memory().available)
+    """Bytes of memory that programs can still take without driving others to the disk, within a container's limit."""
+    available = int(psutil.virtual_memory().available)
+    try:
+        return min(available, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return available
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
 """What a run takes of the memory, estimated before anything is loaded, and the largest size that fits."""
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from inference_server.engines.device import free_memory
+from inference_server.engines.device import attention_backend, available_memory, free_memory
 from inference_server.engines.magicanimate.loader import Tree
-from inference_server.engines.magicanimate.placement import plan_bytes, working_bytes
+from inference_server.engines.magicanimate.room import Footprint, largest_size
 from inference_server.errors import UserError
 
 KEPT = 2**30
@@ -55,24 +52,16 @@ class Room:
 
     def estimate(self, width: int, height: int, *, frames: int, window: int, steps: int) -> Estimate:
         """frames: of the clip. window: frames that are computed together."""
-        networks, itemsize = self.tree.networks, self.dtype.itemsize
-        sizes = {name: sum(p.numel() for p in network.parameters()) * itemsize for name, network in networks.items()}
-        area, channels = width * height // self.unit**2, self.config("unet").block_out_channels[0]
-        working = working_bytes(
-            frames=min(frames, window),
-            area=area,
-            pixels=width * height,
-            width=channels,
-            vae_width=self.config("vae").block_out_channels[0],
-            itemsize=itemsize,
-        )
+        attention = attention_backend("auto", self.device, self.dtype)
+        footprint = Footprint.of(self.tree.networks, self.device, self.dtype, attention)
+        area, channels, itemsize = width * height // self.unit**2, footprint.width, footprint.itemsize
         token = area * channels * itemsize
         clip = frames * (width * height + 4 * area * torch.float32.itemsize * 4)  # part maps; latents, noise, a copy
         kept = min(KEPT, frames * token) + min(KEPT, int(steps * REFERENCE_WIDTHS * token))
-        host = sum(sizes.values()) + clip + kept + SPARE
+        host = sum(footprint.sizes.values()) + clip + kept + SPARE
         if self.device.type == "cpu":
-            return Estimate(0, host + max(working.window, working.decode))
-        return Estimate(min(plan_bytes(sizes, working).values()), host)
+            return Estimate(0, host + footprint.computing(width, height, min(frames, window)))
+        return Estimate(footprint.least(width, height, min(frames, window)), host)
 
     def check(self, width: int, height: int, **run: int) -> None:
         """Raises UserError `size-multiple`, or `size-too-large` naming the largest size of this shape that fits."""
@@ -95,7 +84,7 @@ class Room:
         need = self.estimate(width, height, **run)
         short_of = device if device is not None and need.device > device else host
         about = need.device if short_of is device and device is not None else need.host
-        best = largest(width, height, unit, fits)
+        best = largest_size(width, height, fits, unit)
         raise UserError(
             f"{width} x {height} with {run['frames']} frames takes about {about / 1e9:.1f} GB of memory, and "
             f"{(short_of or 0) / 1e9:.1f} GB are free",
@@ -104,44 +93,3 @@ class Room:
             else "Not even the smallest size fits: close other programs, or compute on another machine.",
             code="size-too-large",
         )
-
-
-def largest(width: int, height: int, unit: int, fits: Callable[[int, int], bool]) -> tuple[int, int] | None:
-    """The largest size of about this shape, in multiples of `unit`, that `fits`; None if there is none."""
-
-    def scaled(longer: int) -> tuple[int, int]:
-        shorter = max(1, round(longer * min(width, height) / max(width, height)))
-        return (longer * unit, shorter * unit) if width >= height else (shorter * unit, longer * unit)
-
-    low, high = 0, max(width, height) // unit
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(*scaled(middle)) else (low, middle - 1)
-    return scaled(low) if low else None
-
-
-def available_memory() -> int | None:
-    """Bytes of the computer's memory that programs can still take, as far as the system tells; at most a container's
-    limit."""
-    found = [n for n in (_linux_available(), _container_limit()) if n is not None]
-    if found:
-        return min(found)
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None
-
-
-def _linux_available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None
-
-
-def _container_limit() -> int | None:
-    try:
-        return int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return None

@@ -2,19 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from inference_server.engines.device import (
-    attention_backend,
-    available_memory,
-    free_memory,
-    pick_device,
-    pick_dtype,
-)
-from inference_server.engines.magicanimate.loader import check_tree
 from inference_server.engines.magicanimate.placement import Working, plan_bytes, sizes_of, working_bytes
 from inference_server.errors import UserError
 from inference_server.models.attention import AttentionBackend
@@ -80,23 +71,6 @@ class Footprint:
         return max(working.window, working.decode)
 
 
-def check_size(
-    folder: Path, width: int, height: int, *, frames: int = WINDOW_FRAMES, device: str = "auto", dtype: str = "auto"
-) -> None:
-    """Raises UserError `too-large` if pictures of width x height pixels can't be computed here; loads no weights.
-
-    folder: the checkpoint tree, whose configurations are read. frames: of a window. Raises what `check_tree` does.
-    """
-    where = pick_device(device)
-    number = pick_dtype(dtype, where)
-    footprint = Footprint.of(check_tree(folder)[0], where, number, attention_backend("auto", where, number))
-    weights, free = sum(footprint.sizes.values()), free_memory(where)
-    if free is None:
-        refuse_too_large(width, height, lambda w, h: weights + footprint.computing(w, h, frames), available_memory())
-    else:
-        refuse_too_large(width, height, lambda w, h: footprint.least(w, h, frames), free)
-
-
 def refuse_too_large(width: int, height: int, need: Callable[[int, int], int], free: int) -> None:
     """Raises UserError `too-large` that names the largest size of this shape whose `need(width, height)` is free."""
     if need(width, height) <= free:
@@ -111,15 +85,17 @@ def refuse_too_large(width: int, height: int, need: Callable[[int, int], int], f
     )
 
 
-def largest_size(width: int, height: int, fits: Callable[[int, int], bool]) -> tuple[int, int] | None:
-    """The largest size of about this shape, in multiples of `SIZE_MULTIPLE`, that fits; None if not even the least."""
+def largest_size(
+    width: int, height: int, fits: Callable[[int, int], bool], multiple: int = SIZE_MULTIPLE
+) -> tuple[int, int] | None:
+    """The largest size of about this shape, in multiples of `multiple`, that fits; None if not even the least."""
 
     def scaled(long_side: int) -> tuple[int, int]:
-        share = long_side * SIZE_MULTIPLE / max(width, height)
-        sides = [max(1, round(side * share / SIZE_MULTIPLE)) * SIZE_MULTIPLE for side in (width, height)]
+        share = long_side * multiple / max(width, height)
+        sides = [max(1, round(side * share / multiple)) * multiple for side in (width, height)]
         return sides[0], sides[1]
 
-    low, high = 0, max(width, height) // SIZE_MULTIPLE
+    low, high = 0, max(width, height) // multiple
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(*scaled(middle)) else (low, middle - 1)

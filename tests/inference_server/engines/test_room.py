@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from inference_server.engines.device import attention_backend
 from inference_server.engines.magicanimate import pipeline as pipelines
-from inference_server.engines.magicanimate import room
 from inference_server.engines.magicanimate.pipeline import MagicAnimatePipeline
-from inference_server.engines.magicanimate.room import Footprint, check_size, largest_size
+from inference_server.engines.magicanimate.room import Footprint, largest_size
 from inference_server.errors import UserError
 
 CPU = torch.device("cpu")
@@ -20,24 +19,6 @@ CPU = torch.device("cpu")
 
 def named_size(message):
     return tuple(map(int, re.search(r"at most (\d+) x (\d+)", message).groups()))
-
-
-def test_a_huge_size_is_refused_before_anything_is_loaded(golden_weights, monkeypatch):
-    monkeypatch.setattr("inference_server.engines.magicanimate.loader.read_tensors", None)  # would be a TypeError
-    check_size(golden_weights, 64, 64, device="cpu")
-    with pytest.raises(UserError, match="GB of memory") as caught:
-        check_size(golden_weights, 100_000, 50_000, device="cpu")
-    assert caught.value.code == "too-large"
-    width, height = named_size(str(caught.value))
-    assert width == pytest.approx(2 * height, rel=0.05)
-    assert width >= 256
-    check_size(golden_weights, width // 128 * 64, height // 128 * 64, device="cpu")
-
-
-def test_no_size_fits(golden_weights, monkeypatch):
-    monkeypatch.setattr(room, "available_memory", lambda: 1000)
-    with pytest.raises(UserError, match="Close other programs"):
-        check_size(golden_weights, 64, 64, device="cpu")
 
 
 def test_a_run_is_refused_and_the_size_that_was_named_runs(golden_networks, monkeypatch):
