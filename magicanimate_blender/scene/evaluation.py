@@ -36,7 +36,8 @@ class Evaluation:
         self._cache = GeometryCache() if cache is None else cache
         self._scratch: ScratchScene | None = None
         self._shape = self._bones = ""
-        self._ready: int | None = None
+        self._at: int | None = None
+        self._touched = 0
 
     @property
     def depsgraph(self) -> bpy.types.Depsgraph:
@@ -50,14 +51,20 @@ class Evaluation:
             raise waiting
         if self._bones not in ("", bones_of(self._characters)):
             raise _edited()
+        begin = time.perf_counter()
         scratch = self._opened()
-        if self._ready != frame:
-            begin = time.perf_counter()
-            arrived = scratch.approach(frame)
-            self._ready = frame if arrived else None
-            if not arrived or time.perf_counter() - begin > HEAVY:
+        if self._at != frame:
+            if not scratch.approach(frame):
                 return None
-        self._ready = None
+            self._at, self._touched = frame, 0
+        for mesh in scratch.meshes()[self._touched :]:
+            if time.perf_counter() - begin > HEAVY:
+                return None
+            len(mesh.polygons)  # Blender subdivides a mesh when somebody first asks for its faces
+            self._touched += 1
+        if time.perf_counter() - begin > HEAVY:
+            return None
+        self._at = None
         return extract(self._source(), scratch.depsgraph, self._characters, self._cache)
 
     def unkeyed_pose(self) -> bool:
@@ -65,7 +72,7 @@ class Evaluation:
         source, scratch = self._source(), self._opened()
         if scratch.simulates:
             return False
-        self._ready = None
+        self._at = None
         depsgraph = scratch.evaluate(source.frame_current)
         for character in self._characters:
             armature = get_object(character.armature)
@@ -97,7 +104,7 @@ class Evaluation:
             if self._shape not in ("", shape):
                 raise _edited()
             self._shape, self._bones = shape, bones_of(self._characters)
-            self._ready = None
+            self._at = None
             self._scratch = ScratchScene(scene, objects_of(self._characters))
         return self._scratch
 

@@ -106,6 +106,11 @@ class ScratchScene:
     def depsgraph(self) -> bpy.types.Depsgraph:
         return self.scene.view_layers[0].depsgraph
 
+    def meshes(self) -> list[bpy.types.Mesh]:
+        """Those of the objects that are shown, as evaluated last."""
+        shown = self.scene.collection.all_objects
+        return [obj.evaluated_get(self.depsgraph).data for obj in shown if obj.type == "MESH"]
+
     def evaluated(self, obj: bpy.types.Object) -> bpy.types.Object:
         """What an object of the artist's scene is at the frame that was evaluated last."""
         return self._copies.get(obj, obj).evaluated_get(self.depsgraph)

@@ -43,6 +43,7 @@ def ready(characters: Sequence[Character]) -> bool:
             _pool = _pool or ThreadPoolExecutor(1, "magicanimate cutting")
             if not is_character_labelled(character):
                 label_character(character)
+                return False
             try:
                 _cutting[character] = _pool.submit(cut_measured, measure(character))
             except DensePoseError:  # painted by hand all over, it needs no human shape
