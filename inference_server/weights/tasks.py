@@ -85,7 +85,7 @@ def end_with_parent() -> None:
     """A thread that waits for the end of stdin, which is a pipe from the parent, and ends this process then."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(0, 4096):  # not sys.stdin: its lock, held by this thread, would end Python with an abort
             pass
         os._exit(ORPHANED)
 

@@ -95,6 +95,7 @@ def test_what_was_left_out_is_counted():
     assert record.getMessage() == "refused 99 (47 more like it were not logged)"
 
 
+@pytest.mark.slow
 def test_a_console_that_is_a_file_is_bounded_when_asked(start_server):
     server = start_server(env={logs.CONSOLE_LIMIT: "3000"})
     for n in range(40):  # what one with a token makes the server log is not left out

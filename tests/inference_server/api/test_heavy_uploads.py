@@ -83,6 +83,7 @@ def test_sixty_megabytes_of_tiny_chunks_freeze_nothing(start_server):
     assert memory_peak(server) - before < 300 * 2**20
 
 
+@pytest.mark.slow
 def test_twenty_jobs_with_a_bad_large_map_take_no_gigabytes_and_freeze_nothing(start_server):
     server = start_server()
     noise = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)

@@ -22,7 +22,10 @@ def done(server) -> str:
 
 def test_server_info_says_what_the_contract_says(server, done):
     info = server.http.get("/v1/server").json()
-    assert set(info) == {"name", "version", "api", "pid", "uptime_s", "device", "worker", "queue", "limits"}
+    assert set(info) == {"name", "version", "api", "pid", "uptime_s", "device", "worker", "queue", "limits"} | {
+        "admin",
+        "notices",
+    }
     assert info["api"] == 1
     assert info["pid"] == server.process.pid
     assert info["worker"]["state"] in ("idle", "busy")

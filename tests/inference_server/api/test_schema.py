@@ -59,6 +59,7 @@ def test_generated_requests(case, quiet):
     )
 
 
+@pytest.mark.slow
 @schema.parametrize()
 @settings(
     max_examples=10,
@@ -84,6 +85,7 @@ def test_generated_requests_of_a_stranger_get_nothing_of_hers(case, quiet):
     assert quiet.alice.job(quiet.hers) == quiet.before
 
 
+@pytest.mark.slow
 @schema.parametrize()
 @settings(
     max_examples=5,

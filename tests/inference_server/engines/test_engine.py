@@ -1,6 +1,7 @@
 """The engine behind its protocol: trajectories that go on, results that are built upon, faults that say so."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -269,6 +270,13 @@ def test_other_noise_for_redone_frames(engine, base):
     assert not np.array_equal(same[2], other[2])
 
 
+def write_record(folder, record):
+    """A whole record, as another run would have written it."""
+    del record["sha256"]
+    sha256 = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    (folder / "run.json").write_text(json.dumps({**record, "sha256": sha256}))
+
+
 @pytest.mark.parametrize("fault", ["gone", "cut", "settings", "frames", "unfinished", "weights", "strength", "older"])
 def test_an_unusable_base_says_why(engine, base, tmp_path, fault):
     folder, labels, settings, weights = tmp_path / "t", maps(), {}, ""
@@ -289,10 +297,10 @@ def test_an_unusable_base_says_why(engine, base, tmp_path, fault):
     elif fault == "older":
         record = json.loads((folder / "run.json").read_text())
         del record["facts"]["weights"]
-        (folder / "run.json").write_text(json.dumps(record))
+        write_record(folder, record)
     else:
         record = json.loads((folder / "run.json").read_text())
-        (folder / "run.json").write_text(json.dumps({**record, "done": 1}))
+        write_record(folder, {**record, "done": 1})
     with pytest.raises(UserError) as caught:
         run(engine, task(labels, base=Base(folder, frozenset({0})), settings=settings, weights=weights))
     assert caught.value.code == "base-unusable"

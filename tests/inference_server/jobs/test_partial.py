@@ -62,7 +62,7 @@ def test_nothing_changed_is_a_copy_that_can_be_a_base_too(server, base):
     assert job["result"]["computed_frames"] == 0
     assert differing(server, base, job) == []
     assert again(server, job, (3,))["result"]["computed_frames"] == 1
-    assert server.http.get(f"/v1/jobs/{job['id']}/recipe.json").json()["run"]["dtype"] == "float32"
+    assert server.http.get(f"/v1/jobs/{job['id']}/recipe.json").json()["run"]["dtype"] == "auto"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The worker with MagicAnimate itself, on the tiny weights of the golden vectors."""
 
 import json
+import os
 import shutil
 import time
 import uuid
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from inference_server.engines.trajectory import Trajectory
+from inference_server.weights.manifest import Manifest, hash_file
 
 SETTINGS = {"steps": 6, "context_frames": 8, "context_overlap": 2}
 TOLERANCE = 2e-3
@@ -127,15 +129,19 @@ def test_a_clip_that_was_cut_or_lengthened_is_built_upon(magic, undisturbed):
 
 @pytest.fixture
 def without_unet(magic):
-    """A worker that has loaded nothing yet and can't."""
+    """A worker that has loaded nothing yet and can't: a file went bad on the disk, unseen by its size and time."""
     (path,) = (magic.tree / "stable-diffusion-v1-5" / "unet").glob("*.safetensors")
-    whole = path.read_bytes()
-    path.write_bytes(b"")
+    whole, times = path.read_bytes(), path.stat()
+    Manifest(magic.tree).record(path, hash_file(path))
+    path.write_bytes(bytes(len(whole)))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     magic.http.post("/v1/server/unload")
     while magic.worker_pid is not None:
         time.sleep(0.05)
     yield
     path.write_bytes(whole)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (magic.tree / "manifest.json").unlink()
 
 
 def test_what_computes_nothing_loads_no_weights(magic, undisturbed, without_unet):
@@ -158,7 +164,7 @@ def test_what_computes_nothing_loads_no_weights(magic, undisturbed, without_unet
     [
         ("deleted", "the earlier result no longer exists"),
         ("cut short", "The earlier result cannot be built upon: its kept steps are incomplete"),
-        ("damaged", "The earlier result cannot be built upon: its steps were not kept"),
+        ("damaged", "The earlier result cannot be built upon: its steps were not kept, or are damaged"),
         ("settings", "the settings differ from those of the earlier result"),
     ],
 )
