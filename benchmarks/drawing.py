@@ -79,10 +79,7 @@ def alone(scene: bpy.types.Scene, character: Character, frames: range) -> float:
     with ThreadPoolExecutor(drawing.WORKERS) as pool:
         waiting = []
         for frame in frames:
-            reading = None
-            while reading is None:
-                reading = reader.step(frame)
-            waiting.append(pool.submit(drawing._draw, reading))
+            waiting.append(pool.submit(drawing._draw, reader.read(frame)))
             if len(waiting) > drawing.AHEAD:
                 waiting.pop(0).result()
         for future in waiting:

@@ -67,6 +67,12 @@ class Evaluation:
         self._at = None
         return extract(self._source(), scratch.depsgraph, self._characters, self._cache)
 
+    def at(self, frame: int) -> FrameGeometry:
+        """The geometry at a frame, however many steps that takes."""
+        while (geometry := self.step(frame)) is None:
+            pass
+        return geometry
+
     def unkeyed_pose(self) -> bool:
         """Whether the current frame shows a pose that its keyframes do not give, and that no map will show."""
         source, scratch = self._source(), self._opened()

@@ -64,11 +64,15 @@ class FrameReader:
     def step(self, frame: int) -> FrameReading | None:
         """The frame; None if another step is needed (a simulation that is not baked runs through all frames)."""
         geometry = self.evaluation.step(frame)
-        if geometry is None:
-            return None
-        return FrameReading(
-            frame, geometry, shot_camera(self.evaluation.depsgraph, *self._size), *self._size, self._mitten
-        )
+        return None if geometry is None else self._reading(frame, geometry)
+
+    def read(self, frame: int) -> FrameReading:
+        """The frame, however many steps that takes."""
+        return self._reading(frame, self.evaluation.at(frame))
+
+    def _reading(self, frame: int, geometry: FrameGeometry) -> FrameReading:
+        camera = shot_camera(self.evaluation.depsgraph, *self._size)
+        return FrameReading(frame, geometry, camera, *self._size, self._mitten)
 
     def close(self) -> None:
         self.evaluation.close()
@@ -120,10 +124,7 @@ def read_frames(
     reader = FrameReader(scene, characters, width, height, cache, mitten)
     try:
         for frame in frames:
-            reading = None
-            while reading is None:
-                reading = reader.step(frame)
-            yield reading
+            yield reader.read(frame)
     finally:
         reader.close()
 
@@ -138,9 +139,6 @@ def evaluate_frames(
     evaluation = Evaluation(scene, characters, cache)
     try:
         for frame in frames:
-            geometry = None
-            while geometry is None:
-                geometry = evaluation.step(frame)
-            yield frame, geometry, evaluation.depsgraph
+            yield frame, evaluation.at(frame), evaluation.depsgraph
     finally:
         evaluation.close()

@@ -3,8 +3,7 @@
 Every scene has its own current frame and its own dependency graph, and Blender writes animated values back to the data
 only from an active graph, which view_layer.update() makes it (so never call that here), but Scene.frame_set() does not.
 So nothing that is evaluated here reaches the artist's objects: no frame is changed, no pose, property, modifier or
-selection. As in a render, changes without keyframes do not survive the
-animation of the same property.
+selection. As in a render, changes without keyframes do not survive the animation of the same property.
 
 The meshes are evaluated as copies with the subdivision levels and modifiers of a render, which a script cannot ask of
 the dependency graph, and with part labels, which a linked mesh cannot hold. A mesh with a baked simulation is no copy,
@@ -113,7 +112,7 @@ class ScratchScene:
 
     def evaluated(self, obj: bpy.types.Object) -> bpy.types.Object:
         """What an object of the artist's scene is at the frame that was evaluated last."""
-        return self._copies.get(obj, obj).evaluated_get(self.depsgraph)
+        return self.own(obj).evaluated_get(self.depsgraph)
 
     def own(self, obj: bpy.types.Object) -> bpy.types.Object:
         """The copy that stands for an object; the object itself where it is evaluated as it is."""
@@ -163,11 +162,14 @@ class ScratchScene:
         self._owned.add(data.session_uid)
         return data
 
-    def _copy(self, obj: bpy.types.Object) -> None:
+    def _copy_of(self, obj: bpy.types.Object) -> bpy.types.Object:
         copy = self._own(obj.copy())
         copy[SOURCE] = key_of(obj)
+        return copy
+
+    def _copy(self, obj: bpy.types.Object) -> None:
+        copy = self._copies[obj] = self._copy_of(obj)
         copy.hide_viewport = False
-        self._copies[obj] = copy
         if obj.type == "MESH":
             mesh = self._own(obj.data.copy())
             copy.data = mesh
@@ -179,11 +181,9 @@ class ScratchScene:
             use_render_settings(copy)
 
     def _copy_at_rest(self, armature: bpy.types.Object) -> None:
-        copy = self._own(armature.copy())
-        copy[SOURCE] = key_of(armature)
+        copy = self._copies[armature] = self._copy_of(armature)
         copy.data = self._own(armature.data.copy())
         copy.data.pose_position = "REST"
-        self._copies[armature] = copy
         self._show(armature)
 
     def _show(self, obj: bpy.types.Object) -> None:
@@ -197,8 +197,7 @@ class ScratchScene:
         for empty in scene.objects:
             inside = empty.instance_collection if empty.instance_type == "COLLECTION" else None
             if inside is not None and key_of(empty) in shown and self._holds(inside, wanted):
-                copy = self._own(empty.copy())
-                copy[SOURCE] = key_of(empty)
+                copy = self._copy_of(empty)
                 copy.instance_collection = self._collection_of_copies(inside, wanted, collections)
                 copy.hide_viewport = False
                 self.scene.collection.objects.link(copy)
@@ -230,8 +229,7 @@ class ScratchScene:
             own = self._copies.get(obj)
             inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
             if own is None and inside is not None and self._holds(inside, wanted):
-                own = self._own(obj.copy())
-                own[SOURCE] = key_of(obj)
+                own = self._copy_of(obj)
                 own.instance_collection = self._collection_of_copies(inside, wanted, done)
             if own is not None:
                 copy.objects.unlink(obj)

@@ -45,7 +45,7 @@ class MapConsumer(Protocol):
 
 
 class Drawing:
-    """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `takers`, which wait for them.
+    """Part maps of `frames` (scene frames) of a scene, each given as PNG to all `consumers`, which wait for them.
 
     drawn: maps handed over so far, of `total`.
     nearest: metres from the camera to the nearest point of the characters in the frames drawn so far.
@@ -59,11 +59,11 @@ class Drawing:
         characters: Sequence[Character],
         frames: Sequence[int],
         size: tuple[int, int],
-        takers: Sequence[MapConsumer],
+        consumers: Sequence[MapConsumer],
         *,
         mitten: bool = False,
     ) -> None:
-        self.takers = list(takers)
+        self.consumers = list(consumers)
         self.total = len(frames)
         self.drawn = 0
         self.nearest = math.inf
@@ -86,7 +86,7 @@ class Drawing:
         try:
             self._hand_over()
             self.waiting = waits_for(self._characters) if self._to_read else None
-            if not any(taker.wants_maps() for taker in self.takers):
+            if not any(consumer.wants_maps() for consumer in self.consumers):
                 self._to_read.clear()
                 self._drawn.clear()
             elif self._to_read and self.waiting is None and not is_rendering():
@@ -97,7 +97,7 @@ class Drawing:
             self.cancel()
 
     def cancel(self) -> None:
-        """Stop drawing. The takers are not told."""
+        """Stop drawing. The consumers are not told."""
         self._to_read.clear()
         self._drawn.clear()
         self._reader.close()
@@ -126,10 +126,10 @@ class Drawing:
             png, depth = future.result()
             self.nearest = min(self.nearest, depth)
             self.drawn += 1
-            for taker in self.takers:
+            for consumer in self.consumers:
                 with suppress(ValueError):  # it ended meanwhile, or has this map
-                    if taker.wants_maps():
-                        taker.add_map(number, png)
+                    if consumer.wants_maps():
+                        consumer.add_map(number, png)
 
 
 def _draw(reading: FrameReading) -> tuple[bytes, float]:

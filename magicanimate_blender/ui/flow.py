@@ -126,9 +126,9 @@ def submit(
     return animations
 
 
-def _drawing(scene: bpy.types.Scene, request: Request, takers: Sequence[MapConsumer]) -> Drawing:
+def _drawing(scene: bpy.types.Scene, request: Request, consumers: Sequence[MapConsumer]) -> Drawing:
     mitten = scene.magicanimate.mitten
-    return Drawing(scene, request.characters, request.frames, request.size, takers, mitten=mitten)
+    return Drawing(scene, request.characters, request.frames, request.size, consumers, mitten=mitten)
 
 
 def use_preset(scene: bpy.types.Scene, preset: Preset) -> None:

@@ -33,12 +33,12 @@ def before_load(*_: object) -> None:
     half_drawn: list[str] = []
     for drawing in current.drawings if current else ():
         drawing.cancel()
-        for taker in drawing.takers:
-            if isinstance(taker, Animation) and not taker.missing_maps():
+        for consumer in drawing.consumers:
+            if isinstance(consumer, Animation) and not consumer.missing_maps():
                 continue
-            taker.cancel()
-            if isinstance(taker, Animation):
-                half_drawn.append(taker.spec.name)
+            consumer.cancel()
+            if isinstance(consumer, Animation):
+                half_drawn.append(consumer.spec.name)
     if current:
         current.drawings.clear()
         for delivery in current.deliveries:  # it is begun anew when that file is opened again

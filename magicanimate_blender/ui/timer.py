@@ -105,14 +105,14 @@ def _draw_on(current: runtime.Runtime, drawing: Drawing) -> None:
         messages.tell(Message(drawing.note.message, drawing.note.fix))
         drawing.note = None
     if drawing.error is not None:
-        for taker in drawing.takers:
-            taker.cancel()
+        for consumer in drawing.consumers:
+            consumer.cancel()
         messages.tell(drawing.error)
     if drawing.done:
         current.drawings.remove(drawing)
-        for taker in drawing.takers:
-            if isinstance(taker, Animation):
-                current.depths[taker.id] = drawing.nearest
+        for consumer in drawing.consumers:
+            if isinstance(consumer, Animation):
+                current.depths[consumer.id] = drawing.nearest
 
 
 def _give_up(current: runtime.Runtime, drawing: Drawing) -> None:
@@ -120,8 +120,8 @@ def _give_up(current: runtime.Runtime, drawing: Drawing) -> None:
     if drawing in current.drawings:
         current.drawings.remove(drawing)
     drawing.cancel()
-    for taker in drawing.takers:
-        taker.cancel()
+    for consumer in drawing.consumers:
+        consumer.cancel()
 
 
 def _notice(current: runtime.Runtime, animation: Animation, now: Snapshot) -> None:
@@ -153,7 +153,7 @@ def _redraw_if_changed(current: runtime.Runtime) -> None:
     task = current.installation.task
     shown = (
         [now for _, now in current.animations.poll()],
-        [(len(drawing.takers), drawing.waiting and drawing.waiting.message) for drawing in current.drawings],
+        [(len(drawing.consumers), drawing.waiting and drawing.waiting.message) for drawing in current.drawings],
         dict(current.plans),
         current.watch.status.version,
         task and task.poll(),

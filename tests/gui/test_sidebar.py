@@ -1,47 +1,23 @@
 """The panel on a small screen: a sidebar of 280 and 240 pixels in a window of 1366 x 768."""
 
-import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-import magicanimate_blender
+from tests.gui.slow_server import SlowServer, answers
 from tests.gui.window import run_in_window
-from tests.magicanimate_blender.client.fake_server import TOKEN, FakeServer, Handler
+from tests.magicanimate_blender.client.fake_server import FakeServer
 
 DRIVERS = Path(__file__).parent / "drivers"
-ENGINES = json.loads((Path(magicanimate_blender.__file__).parent / "assets" / "engines.json").read_bytes())
-
-
-def picture() -> bytes:
-    """A preview of the usual size: a gradient."""
-    across, down = np.meshgrid(np.arange(128, dtype=np.uint8), np.arange(128, dtype=np.uint8))
-    file = io.BytesIO()
-    Image.fromarray(np.stack([across * 2, down * 2, across], axis=2)).save(file, "PNG")
-    return file.getvalue()
-
-
-def answers(handler: Handler) -> bool:
-    """The shipped engine with ready weights, and a preview worth looking at."""
-    if handler.path == "/v1/engines":
-        sets = [{**weights, "state": "ready"} for weights in ENGINES[0]["weight_sets"]]
-        handler.json(200, [{**ENGINES[0], "weight_sets": sets}])
-    elif handler.path.endswith("/preview.png"):
-        handler.answer(200, picture(), "image/png")
-    return handler.path == "/v1/engines" or handler.path.endswith("/preview.png")
 
 
 @pytest.fixture
-def servers() -> Iterator[dict[str, str]]:
+def servers(slow_server: SlowServer) -> Iterator[dict[str, str]]:
     """Scripted ones, whose jobs take minutes or no time; the environment that tells a driver where they are."""
-    slow, quick = FakeServer(steps=25, pace=5.0), FakeServer()
-    slow.fault = quick.fault = answers
-    yield {"SERVER_URL": slow.url, "SERVER_TOKEN": TOKEN, "QUICK_URL": quick.url}
-    slow.kill()
+    quick = FakeServer()
+    quick.fault = answers
+    yield {**slow_server.environment, "QUICK_URL": quick.url}
     quick.kill()
 
 

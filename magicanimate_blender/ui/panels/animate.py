@@ -141,7 +141,7 @@ def said_of(animation: Animation) -> list[tuple[str, str]]:
 def draw_trouble(layout: bpy.types.UILayout, current: Runtime, animation: Animation) -> None:
     """How a job failed, or what it waits for."""
     now = animation.poll()
-    waiting = next((d.waiting for d in current.drawings if animation in d.takers), None)
+    waiting = next((d.waiting for d in current.drawings if animation in d.consumers), None)
     if waiting is not None:  # for the end of Edit Mode, say
         draw_mendable(layout, message_of(waiting))
     if now.state is State.FAILED:
