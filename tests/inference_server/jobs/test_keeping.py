@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_server.jobs.clock import Clock
-from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder
 from inference_server.jobs.lock import ProcessLock
 from inference_server.jobs.model import JobBody, JobResult
@@ -19,18 +18,9 @@ from inference_server.jobs.progress import Meter
 from inference_server.jobs.retention import CleanUp, Keep
 from inference_server.jobs.service import JobService
 from inference_server.jobs.store import Store
-from inference_server.media.limits import SERVER_LIMITS
 
 BODY = JobBody(engine="e", weights="w", reference="0" * 64, tracks={"densepose": ["1" * 64]}, consent=True)
 RESULT = JobResult(frames=1, width=8, height=8, fps=24, computed_frames=1, seconds=1, demo_weights=True)
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> JobService:
-    folder = DataFolder(tmp_path)
-    folder.create()
-    store = Store(folder.database)
-    return JobService(folder, store, EventLog(1), limits=SERVER_LIMITS, weights_state=lambda _: "ready")
 
 
 def finished(service: JobService, size: int = 0, age: float = 0.0) -> uuid.UUID:

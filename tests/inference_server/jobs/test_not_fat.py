@@ -13,13 +13,10 @@ import numpy as np
 import pytest
 
 from inference_server.jobs import run as run_module
-from inference_server.jobs.events import EventLog
 from inference_server.jobs.folder import DataFolder, is_disk_full
 from inference_server.jobs.model import JobBody, JobResult
 from inference_server.jobs.run import JobRun
-from inference_server.jobs.service import JobService
 from inference_server.jobs.store import Store
-from inference_server.media.limits import SERVER_LIMITS
 
 FRAMES = 1000
 BODY = JobBody(
@@ -30,14 +27,6 @@ BODY = JobBody(
     consent=True,
 )
 RESULT = JobResult(frames=1, width=8, height=8, fps=24, computed_frames=1, seconds=1, demo_weights=True)
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> JobService:
-    folder = DataFolder(tmp_path)
-    folder.create()
-    store = Store(folder.database)
-    return JobService(folder, store, EventLog(1), limits=SERVER_LIMITS, weights_state=lambda _: "ready")
 
 
 def test_lists_and_events_carry_no_lists_of_frames(service):
